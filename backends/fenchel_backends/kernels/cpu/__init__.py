@@ -1,0 +1,1 @@
+"""Row kernels compiled by numba, a file a topic."""

@@ -1,0 +1,142 @@
+"""The table of structure kernels and fused rules: one row each, for every kind of kernel.
+
+Adapters (NumPy, torch operators, XLA custom calls, CUDA launches) are generated from these rows,
+so a kernel has the same name, argument order and output kinds wherever it runs.
+
+A raw row kernel is called as ``name(*inputs, params, *outputs)`` with inputs of shape (R, n),
+``params`` of shape (R, c) or (1, c) in the dtype of the inputs, "entries" outputs of shape (R, n)
+and "rows" outputs of shape (R,). Inputs are never written, and every loop is bounded.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["FUSED", "KERNELS", "FusedSpec", "KernelSpec", "Output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output buffer of a kernel.
+
+    Parameters
+    ----------
+    name : str
+        What it holds.
+    extent : {"entries", "rows"}
+        One value an entry, shape (..., n), or one value a row, shape (..., 1).
+    dtype : {"same", "int32"}
+        The floating dtype of the inputs, or 32-bit integers.
+
+    Examples
+    --------
+    >>> Output("blocks", "entries", "int32").dtype
+    'int32'
+    """
+
+    name: str
+    extent: Literal["entries", "rows"]
+    dtype: Literal["same", "int32"] = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSpec:
+    """Name, inputs, parameters and outputs of a structure kernel.
+
+    Parameters
+    ----------
+    name : str
+        Name of the kernel, the same in every language.
+    inputs : tuple of str
+        Arrays of one shape (..., n) and one floating dtype.
+    params : tuple of str
+        Numbers, or arrays that broadcast to (..., 1); the columns of the packed ``params``.
+    outputs : tuple of Output
+        Buffers the kernel fills, in order.
+
+    Examples
+    --------
+    >>> KERNELS["mask_threshold"].params
+    ('k', 'temperature', 'q')
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FusedSpec:
+    """Name, inputs, parameters and outputs of a rule that gives value and pullback in one pass each.
+
+    Raw kernels are ``fused_name(*inputs, params, *outputs)`` and
+    ``fused_name_vjp(g, *inputs, params, *outputs, gx)``. The first input is the differentiated one,
+    the others are integer constants (int64); the first output is the value, the others are saved.
+
+    Parameters
+    ----------
+    name : str
+        Name of the rule.
+    inputs : tuple of str
+        The differentiated array, then constant int64 arrays of the same shape.
+    params : tuple of str
+        As for a kernel.
+    outputs : tuple of Output
+        The value, then what the pullback needs.
+
+    Examples
+    --------
+    >>> [output.name for output in FUSED["isotonic"].outputs]
+    ['fit', 'blocks']
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    outputs: tuple[Output, ...]
+
+
+_THRESHOLD = Output("threshold", "rows")
+_VALUE = Output("y", "entries")
+_FIT = Output("fit", "entries")
+_BLOCKS = Output("blocks", "entries", "int32")
+
+KERNELS: dict[str, KernelSpec] = {
+    spec.name: spec
+    for spec in (
+        KernelSpec("mask_threshold", ("x",), ("k", "temperature", "q"), (_THRESHOLD,)),
+        KernelSpec("magnitude_threshold", ("s",), ("k", "temperature", "p"), (_THRESHOLD,)),
+        KernelSpec("entmax_threshold", ("x",), ("alpha",), (_THRESHOLD,)),
+        KernelSpec("normmax_threshold", ("x",), ("alpha",), (_THRESHOLD,)),
+        KernelSpec(
+            "topk_pav_threshold",
+            ("s",),
+            ("k", "temperature", "q", "magnitude"),
+            (_THRESHOLD, Output("merges", "rows", "int32")),
+        ),
+        KernelSpec("isotonic_blocks", ("y",), ("increasing",), (_BLOCKS,)),
+        KernelSpec("weighted_isotonic_blocks", ("y", "weights"), ("increasing",), (_BLOCKS,)),
+        KernelSpec("kl_isotonic_blocks", ("y", "w"), ("increasing",), (_BLOCKS,)),
+        KernelSpec("pnorm_isotonic_blocks", ("y", "weights"), ("p", "increasing"), (_BLOCKS, _FIT)),
+        KernelSpec(
+            "dykstra",
+            ("y", "weights"),
+            ("max_iter", "tol", "increasing"),
+            (_BLOCKS, _FIT, Output("iterations", "rows", "int32"), Output("residual", "rows")),
+        ),
+    )
+}
+
+FUSED: dict[str, FusedSpec] = {
+    spec.name: spec
+    for spec in (
+        FusedSpec("topk_mask", ("x",), ("k", "temperature", "q"), (_VALUE, _THRESHOLD)),
+        FusedSpec(
+            "topk_magnitude", ("x",), ("k", "temperature", "p", "debias"), (_VALUE, _THRESHOLD)
+        ),
+        FusedSpec("entmax", ("x",), ("alpha",), (_VALUE, _THRESHOLD)),
+        FusedSpec("isotonic", ("y",), ("increasing",), (_FIT, _BLOCKS)),
+        FusedSpec("soft_rank", ("x", "order"), ("temperature",), (_VALUE, _BLOCKS)),
+        FusedSpec("soft_sort", ("x", "order"), ("temperature", "descending"), (_VALUE, _BLOCKS)),
+    )
+}
