@@ -1,0 +1,72 @@
+"""Adapter for NumPy: the generic one, with numba kernels and SciPy's special functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import array_api_compat.numpy as compat
+import numpy as np
+
+from .generic import GenericBackend
+from .kernels import rows
+
+__all__ = ["BACKEND", "NumPyBackend"]
+
+# Names that differ from ours in scipy.special; the rest are the same there.
+_SCIPY = {"log_expit": "log_expit", "gammaln": "gammaln", "digamma": "psi"}
+
+
+class NumPyBackend(GenericBackend):
+    """NumPy with numba kernels where numba is installed."""
+
+    def device_of(self, x: Any) -> str:
+        """Return "cpu"."""
+        return "cpu"
+
+    def special(self, name: str) -> Callable[..., Any] | None:
+        """Special function of SciPy, where SciPy is installed."""
+        return _scipy_special(name)
+
+    def segment_sum(self, values: Any, ids: Any, num_segments: int) -> Any:
+        """Sum the entries of each row that share an id, in one pass."""
+        batch, n = values.shape[:-1], values.shape[-1]
+        count = int(np.prod(batch))
+        offsets = np.arange(count, dtype=np.intp)[:, None] * num_segments
+        flat = (ids.reshape(count, n) + offsets).ravel()
+        total = np.bincount(flat, values.ravel(), count * num_segments)
+        return total.astype(values.dtype, copy=False).reshape(*batch, num_segments)
+
+    def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
+        """Numba kernel, where numba is installed."""
+        return rows.numpy_kernel(name)
+
+    def fused(self, name: str, x: Any) -> Callable[..., Any] | None:
+        """Numba kernel that gives the value in one pass, where numba is installed."""
+        return rows.numpy_fused(name)
+
+    def fused_rule(self, name: str) -> Any:
+        """Fused value and reverse rule for the tape, where numba is installed."""
+        return rows.fused_rule(name)
+
+    def describe(self) -> dict[str, Any]:
+        """Version, devices and kernels."""
+        found = find_spec("numba") is not None
+        return {
+            "version": np.__version__,
+            "devices": ["cpu"],
+            "kernels": "numba" if found else "reference",
+        }
+
+
+@cache
+def _scipy_special(name: str) -> Callable[..., Any] | None:
+    if find_spec("scipy") is None:
+        return None
+    return getattr(import_module("scipy.special"), _SCIPY.get(name, name), None)
+
+
+BACKEND = NumPyBackend(name="numpy", namespace=compat)

@@ -1,0 +1,253 @@
+"""Adapter for PyTorch: `torch.func` for derivatives, registered operators for kernels.
+
+Structure kernels stand behind `torch.library` operators, so that compile, vmap and fake tensors
+see them; plain eager tensors on the CPU take the fused route of `kernels/torch_ops.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.torch as compat
+import numpy as np
+import optree
+import torch
+
+from .kernels import rows, torch_ops
+
+__all__ = ["BACKEND", "TorchBackend"]
+
+Array = Any
+
+_SPECIAL = {
+    "lambertw": None,
+    "wright_omega": None,
+    "gammaln": torch.special.gammaln,
+    "digamma": torch.special.digamma,
+    "i0e": torch.special.i0e,
+    "i1e": torch.special.i1e,
+    "erf": torch.special.erf,
+    "erfc": torch.special.erfc,
+    "ndtr": torch.special.ndtr,
+    "log_ndtr": torch.special.log_ndtr,
+    "ndtri": torch.special.ndtri,
+    "expit": torch.special.expit,
+    "logit": torch.special.logit,
+    "xlogy": torch.special.xlogy,
+}
+
+
+class TorchBackend:
+    """PyTorch: eager, under `torch.func`, or compiled."""
+
+    name = "torch"
+    namespace = compat
+    native_autodiff = True
+
+    def is_traced(self, x: Array) -> bool:
+        """Whether values are out of reach: while compiling, or for fake and meta tensors."""
+        return torch.compiler.is_compiling() or x.is_meta or _is_fake(x)
+
+    def device_of(self, x: Array) -> Any:
+        """Device of `x`."""
+        return x.device
+
+    def stop_gradient(self, x: Array) -> Array:
+        """Return `x` as a constant of every transformation."""
+        return x.detach()
+
+    # -- derivatives -------------------------------------------------------------------------
+
+    def value_and_grad(
+        self, f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
+    ) -> Callable[..., Any]:
+        """Return a function giving the value of `f` and its gradient."""
+        both = torch.func.grad_and_value(f, argnums=argnums, has_aux=has_aux)
+
+        def value_first(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            gradient, value = both(*args, **kwargs)
+            return value, gradient
+
+        return value_first
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the value of `f` and its pullback."""
+        out, pullback = torch.func.vjp(f, *primals)
+        return out, lambda cotangent: tuple(pullback(cotangent))
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+        """Return the value of `f` and its derivative along `tangents`."""
+        return torch.func.jvp(f, tuple(primals), tuple(tangents))
+
+    def linearize(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        """Return the value of `f` and its derivative as a function."""
+        return torch.func.linearize(f, *primals)
+
+    def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
+        """Map `f` over an axis."""
+        return torch.func.vmap(f, in_axes, out_axes)
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile `f`."""
+        return torch.compile(f)
+
+    def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Recompute `f` in the backward pass."""
+        from torch.utils.checkpoint import checkpoint
+
+        return lambda *args: checkpoint(f, *args, use_reentrant=False)
+
+    # -- what the standard lacks -----------------------------------------------------------------
+
+    def segment_sum(self, values: Array, ids: Array, num_segments: int) -> Array:
+        """Sum the entries of each row that share an id."""
+        zeros = values.new_zeros((*values.shape[:-1], num_segments))
+        return zeros.scatter_add(-1, ids.to(torch.int64), values)
+
+    def scatter_add(self, x: Array, indices: Array, updates: Array) -> Array:
+        """Return `x` with `updates` added at `indices` of the last axis."""
+        return x.scatter_add(-1, indices.to(torch.int64), updates)
+
+    def top_k(self, x: Array, k: int) -> tuple[Array, Array]:
+        """Return the `k` largest entries of each row and their places; ties by lower index."""
+        # torch.topk leaves the order of ties open; a stable sort does not.
+        values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
+        return values[..., :k], indices[..., :k]
+
+    # -- control flow --------------------------------------------------------------------------
+
+    def while_loop(self, cond: Any, body: Any, init: Any) -> Any:
+        """Apply `body` while `cond` holds."""
+        carry = init
+        while bool(cond(carry)):
+            carry = body(carry)
+        return carry
+
+    def fori_loop(self, lower: int, upper: int, body: Any, init: Any) -> Any:
+        """Apply `body(i, carry)` for i from `lower` to `upper - 1`."""
+        carry = init
+        for i in range(lower, upper):
+            carry = body(i, carry)
+        return carry
+
+    def scan(self, f: Any, init: Any, xs: Any, length: int | None = None) -> tuple[Any, Any]:
+        """Fold `f` over the leading axis of `xs`, and stack what it returns."""
+        leaves, structure = self.tree_flatten(xs)
+        steps = leaves[0].shape[0] if leaves else int(length or 0)
+        carry, rows_of = init, []
+        for i in range(steps):
+            carry, y = f(carry, self.tree_unflatten(structure, [leaf[i] for leaf in leaves]))
+            rows_of.append(self.tree_flatten(y))
+        if not rows_of:
+            return carry, None
+        stacked = [torch.stack(column) for column in zip(*(r[0] for r in rows_of), strict=True)]
+        return carry, self.tree_unflatten(rows_of[0][1], stacked)
+
+    def cond(self, pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:
+        """Apply one of two functions."""
+        if torch.compiler.is_compiling():
+            return torch.cond(pred, true_fn, false_fn, operands)
+        return true_fn(*operands) if bool(pred) else false_fn(*operands)
+
+    # -- randomness, special functions, kernels --------------------------------------------------
+
+    def sampler(self, rng: Any) -> TorchSampler:
+        """Draws from an integer seed or a generator."""
+        return TorchSampler(rng)
+
+    def special(self, name: str) -> Callable[..., Any] | None:
+        """Special function of `torch.special`."""
+        return _SPECIAL.get(name)
+
+    def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
+        """Registered operator around the numba or CUDA kernel."""
+        return torch_ops.torch_kernel(name)
+
+    def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
+        """Fused rule where plain eager reverse mode is what is active."""
+        return torch_ops.torch_fused(name, x)
+
+    def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
+        """Run NumPy code on host copies of `arrays`, and carry the result back."""
+        result = f(*(self.to_host(x) for x in arrays))
+        leaves, structure = optree.tree_flatten(result)
+        device = arrays[0].device if arrays else None
+        moved = [torch.as_tensor(np.asarray(leaf), device=device) for leaf in leaves]
+        return optree.tree_unflatten(structure, moved)
+
+    def from_host(self, x: Array) -> Array:
+        """Return a NumPy array as a tensor."""
+        return torch.as_tensor(np.array(x))
+
+    def to_host(self, x: Array) -> Any:
+        """Return `x` as a NumPy array."""
+        return x.detach().cpu().numpy()
+
+    # -- containers ------------------------------------------------------------------------------
+
+    def tree_flatten(self, tree: Any) -> tuple[list[Any], Any]:
+        """Leaves of a container, and its structure."""
+        leaves, structure = optree.tree_flatten(tree)
+        return list(leaves), structure
+
+    def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
+        """Inverse of `tree_flatten`."""
+        return optree.tree_unflatten(structure, leaves)
+
+    def describe(self) -> dict[str, Any]:
+        """Version, devices and kernels."""
+        cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        return {
+            "version": torch.__version__,
+            "devices": ["cpu", *cuda],
+            "kernels": "numba" if rows.numba_found() else "reference",
+        }
+
+
+def _is_fake(x: Array) -> bool:
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    return isinstance(x, FakeTensor)
+
+
+class TorchSampler:
+    """Draws from a torch generator; an integer seed makes one on the CPU.
+
+    Parameters
+    ----------
+    rng
+        An integer seed or a `torch.Generator`, which advances.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is neither.
+    """
+
+    def __init__(self, rng: Any) -> None:
+        if isinstance(rng, int) and not isinstance(rng, bool):
+            rng = torch.Generator().manual_seed(rng)
+        if not isinstance(rng, torch.Generator):
+            raise TypeError(
+                f"`rng` must be an integer seed or a torch.Generator; got {type(rng).__qualname__}"
+            )
+        self._generator = rng
+
+    def normal(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Standard normal draws."""
+        g = self._generator
+        return torch.randn(shape, generator=g, dtype=dtype, device=g.device)
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        """Uniform draws in [0, 1)."""
+        g = self._generator
+        return torch.rand(shape, generator=g, dtype=dtype, device=g.device)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
+        """Integers in [low, high)."""
+        g = self._generator
+        return torch.randint(low, high, shape, generator=g, device=g.device)
+
+
+BACKEND = TorchBackend()

@@ -1,0 +1,434 @@
+"""Which library an array belongs to, and what `fenchel` needs of that library beyond the standard.
+
+The array API standard covers arithmetic; a `Backend` adds the rest: derivatives, control flow,
+segment sums, special functions and fast kernels. The library is always chosen by the arrays: there
+is no switch to set and no library is imported before one of its arrays is seen.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = [
+    "Array",
+    "Backend",
+    "backend_of",
+    "backends",
+    "kernels_enabled",
+    "namespace",
+    "register_backend",
+    "structure_kernel",
+    "use_kernels",
+]
+
+Array = Any
+"""An array of any library. (A precise protocol would reject the tracers of JAX and torch.)"""
+
+ENTRY_POINT_GROUP = "fenchel.backends"
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What an array library must be able to do for `fenchel`: the adapter contract.
+
+    Event axes are last, any number of batch axes lead. Functions that take functions accept
+    containers of arrays. `fenchel_backends` holds the built-in adapters; a third-party library
+    with `__array_namespace__` gets a generic one, with derivatives by the tape.
+    """
+
+    name: str
+    namespace: Any
+    native_autodiff: bool
+
+    def is_traced(self, x: Array) -> bool:
+        """Whether the values of `x` are unavailable (inside jit or compile)."""
+        ...
+
+    def device_of(self, x: Array) -> Any:
+        """Device of `x`, None where it is not known yet."""
+        ...
+
+    def stop_gradient(self, x: Array) -> Array:
+        """Return `x` as a constant of every differentiation level."""
+        ...
+
+    def value_and_grad(
+        self, f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
+    ) -> Callable[..., Any]:
+        """Return a function giving the value of the scalar `f` and its gradient."""
+        ...
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """Return `f(*primals)` and the pullback, which returns a tuple."""
+        ...
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+        """Return `f(*primals)` and its derivative along `tangents`."""
+        ...
+
+    def linearize(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        """Return `f(*primals)` and its derivative as a function of the tangents."""
+        ...
+
+    def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
+        """Map `f` over an axis of its arguments."""
+        ...
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile `f`; the identity where the library has no compiler."""
+        ...
+
+    def segment_sum(self, values: Array, ids: Array, num_segments: int) -> Array:
+        """Sum the entries of the last axis that share an id, row by row."""
+        ...
+
+    def scatter_add(self, x: Array, indices: Array, updates: Array) -> Array:
+        """Return `x` with `updates` added at `indices` of the last axis, row by row."""
+        ...
+
+    def top_k(self, x: Array, k: int) -> tuple[Array, Array]:
+        """Return the `k` largest entries of each row and their places; ties by lower index."""
+        ...
+
+    def while_loop(self, cond: Any, body: Any, init: Any) -> Any:
+        """Apply `body` to the carry while `cond` holds."""
+        ...
+
+    def fori_loop(self, lower: int, upper: int, body: Any, init: Any) -> Any:
+        """Apply `body(i, carry)` for i = lower, ..., upper - 1."""
+        ...
+
+    def scan(self, f: Any, init: Any, xs: Any, length: int | None = None) -> tuple[Any, Any]:
+        """Fold `f(carry, x) -> (carry, y)` over the leading axis of `xs`; stack the ys."""
+        ...
+
+    def cond(self, pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:
+        """Apply one of two functions."""
+        ...
+
+    def sampler(self, rng: Any) -> Any:
+        """Random draws from a seed or from the library's own generator or key."""
+        ...
+
+    def special(self, name: str) -> Callable[..., Any] | None:
+        """Special function `name` of the library, None where it has none."""
+        ...
+
+    def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
+        """Fast structure kernel `name` for a dtype and device, None where there is none."""
+        ...
+
+    def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
+        """Fused value-and-derivative rule for an array like `x`, None where it does not apply."""
+        ...
+
+    def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
+        """Run NumPy code `f` on host copies of `arrays`."""
+        ...
+
+    def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Recompute `f` in the backward pass rather than store its intermediates."""
+        ...
+
+    def tree_flatten(self, tree: Any) -> tuple[list[Any], Any]:
+        """Leaves of a container, and its structure."""
+        ...
+
+    def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
+        """Inverse of `tree_flatten`."""
+        ...
+
+
+# A string is imported the first time an array of that library is seen.
+_BY_MODULE: dict[str, Any] = {
+    "numpy": "fenchel_backends.numpy",
+    "torch": "fenchel_backends.torch",
+    "jax": "fenchel_backends.jax",
+    "jaxlib": "fenchel_backends.jax",
+    "cupy": "fenchel_backends.cupy",
+    "array_api_strict": "fenchel_backends.strict",
+}
+_BY_TYPE: dict[type, Backend] = {}
+_LOCK = threading.Lock()
+_entry_points_read = False
+
+_KERNELS: ContextVar[bool] = ContextVar("fenchel_kernels", default=True)
+
+
+def backend_of(x: Array, /, *others: Array) -> Backend:
+    """Return the adapter of the library that the arrays belong to.
+
+    Python numbers among the arguments are passed over; at least one must be an array.
+
+    Parameters
+    ----------
+    x, *others
+        Arrays of one library, traced arrays included, and Python numbers.
+
+    Returns
+    -------
+    Backend
+        The library's adapter.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array (lists included), or if two libraries are mixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fenchel
+    >>> fenchel.backend_of(np.ones(3)).name
+    'numpy'
+    """
+    if not others:
+        found = _BY_TYPE.get(type(x))
+        return found if found is not None else _backend_of_type(x)
+    return _common_backend((x, *others))
+
+
+def _common_backend(arrays: tuple[Array, ...]) -> Backend:
+    found: Backend | None = None
+    for x in arrays:
+        if isinstance(x, int | float | complex) and type(x).__module__ == "builtins":
+            continue
+        backend = _BY_TYPE.get(type(x)) or _backend_of_type(x)
+        if found is None or found is backend:
+            found = backend
+        elif found.name == backend.name:
+            # Traced and plain arrays of one library: the adapter that traces leads.
+            found = backend if getattr(backend, "base", None) is not None else found
+        else:
+            raise TypeError(
+                "arrays must belong to one library; "
+                f"got both {found.name} ({_library(arrays, found)}) and {backend.name} "
+                f"({type(x).__module__}.{type(x).__qualname__})"
+            )
+    if found is None:
+        raise TypeError(f"at least one argument must be an array; got {_type_names(arrays)}")
+    return found
+
+
+def _library(arrays: tuple[Array, ...], backend: Backend) -> str:
+    for x in arrays:
+        if not isinstance(x, int | float | complex) and backend_of(x) is backend:
+            return f"{type(x).__module__}.{type(x).__qualname__}"
+    return backend.name
+
+
+def _type_names(arrays: tuple[Any, ...]) -> str:
+    return ", ".join(sorted({type(x).__qualname__ for x in arrays}))
+
+
+def _backend_of_type(x: Array) -> Backend:
+    """Look the type up by its own word, by module, by entry point, by the standard; remember it."""
+    kind = type(x)
+    own = getattr(kind, "__fenchel_backend__", None)
+    if own is not None:  # depends on the value (what a traced array wraps): not remembered
+        return own(x)  # type: ignore[no-any-return]
+    backend = _by_module(kind) or _by_entry_point(kind) or _by_standard(x)
+    if backend is None:
+        known = ", ".join(sorted(set(_BY_MODULE) - {"jaxlib"}))
+        raise TypeError(
+            "expected an array of a known library "
+            f"({known}, or a type with __array_namespace__); got {kind.__qualname__}"
+        )
+    with _LOCK:
+        _BY_TYPE[kind] = backend
+    return backend
+
+
+def _modules_of(kind: type) -> Iterator[str]:
+    """Top-level modules of a type and of what it derives from."""
+    for base in kind.__mro__:
+        module = (base.__module__ or "").partition(".")[0]
+        if module != "builtins":
+            yield module
+
+
+def _by_module(kind: type) -> Backend | None:
+    if not _is_array_type(kind):
+        return None
+    for module in _modules_of(kind):
+        if module in _BY_MODULE:
+            return _load(module)
+    return None
+
+
+def _is_array_type(kind: type) -> bool:
+    """Whether a type of a known library is an array: torch has no `__array_namespace__`."""
+    return hasattr(kind, "shape") and hasattr(kind, "dtype")
+
+
+def _load(module: str) -> Backend:
+    entry = _BY_MODULE[module]
+    if isinstance(entry, str):
+        entry = importlib.import_module(entry).BACKEND
+        with _LOCK:
+            _BY_MODULE[module] = entry
+    return entry  # type: ignore[no-any-return]
+
+
+def _by_entry_point(kind: type) -> Backend | None:
+    """Scan the entry points once, when the first unknown type comes."""
+    global _entry_points_read
+    if not _is_array_type(kind):
+        return None
+    if not _entry_points_read:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            _BY_MODULE.setdefault(point.name, point.load())
+        _entry_points_read = True
+    return _by_module(kind)
+
+
+def _by_standard(x: Array) -> Backend | None:
+    if not hasattr(x, "__array_namespace__"):
+        return None
+    generic = importlib.import_module("fenchel_backends.generic").GenericBackend
+    xp = x.__array_namespace__()
+    module = type(x).__module__.partition(".")[0]
+    return generic(name=module, namespace=xp)  # type: ignore[no-any-return]
+
+
+def namespace(x: Array, /, *others: Array) -> Any:
+    """Return the array namespace of the arrays, as `array_api_compat.array_namespace` does.
+
+    Traced arrays give the namespace that records derivatives.
+
+    Parameters
+    ----------
+    x, *others
+        Arrays of one library, and Python numbers.
+
+    Returns
+    -------
+    module
+        A namespace that follows the array API standard.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array, or if two libraries are mixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fenchel
+    >>> float(fenchel.namespace(np.ones(3)).sum(np.ones(3)))
+    3.0
+    """
+    return backend_of(x, *others).namespace
+
+
+def register_backend(module: str, backend: Backend | str) -> None:
+    """Make `backend` the adapter of the array types defined in the top-level `module`.
+
+    Parameters
+    ----------
+    module
+        Name of the top-level module that defines the array type.
+    backend
+        The adapter, or the name of a module that has it as `BACKEND`.
+
+    Raises
+    ------
+    TypeError
+        If `backend` lacks a member of the contract.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel_backends.generic import GenericBackend
+    >>> register_backend("my_arrays", GenericBackend(name="my_arrays", namespace=np))
+    """
+    if not isinstance(backend, str) and not isinstance(backend, Backend):
+        missing = sorted(
+            name
+            for name in (*Backend.__annotations__, *vars(Backend))
+            if not name.startswith("_") and not hasattr(backend, name)
+        )
+        raise TypeError(f"`backend` must follow fenchel.backend.Backend; it lacks {missing}")
+    with _LOCK:
+        _BY_MODULE[module] = backend
+        for kind in [kind for kind in _BY_TYPE if module in set(_modules_of(kind))]:
+            del _BY_TYPE[kind]
+
+
+def backends() -> dict[str, dict[str, Any]]:
+    """Return what is installed: for each library its version, devices and kernels.
+
+    Libraries that are not installed are left out. This imports every library found.
+
+    Returns
+    -------
+    dict
+        Library name to a dict with `version`, `devices` and `kernels`.
+
+    Examples
+    --------
+    >>> import fenchel
+    >>> sorted(fenchel.backends()["numpy"])
+    ['devices', 'kernels', 'version']
+    """
+    from importlib.util import find_spec
+
+    found = {}
+    for module in list(_BY_MODULE):
+        if module != "jaxlib" and find_spec(module) is not None:
+            backend = _load(module)
+            describe = getattr(backend, "describe", None)
+            found[module] = describe() if describe else {"version": None}
+    return found
+
+
+@contextmanager
+def use_kernels(enabled: bool) -> Iterator[None]:
+    """Turn the fast kernels on or off within a block; off is the reference route.
+
+    Parameters
+    ----------
+    enabled
+        Whether numba, XLA and CUDA kernels may be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fenchel
+    >>> x = np.asarray([0.1, 0.8, 0.5])
+    >>> with fenchel.use_kernels(False):
+    ...     y = fenchel.sparsemax(x)
+    >>> bool(np.all(np.abs(y - fenchel.sparsemax(x)) < 1e-12))
+    True
+    """
+    token = _KERNELS.set(bool(enabled))
+    try:
+        yield
+    finally:
+        _KERNELS.reset(token)
+
+
+def kernels_enabled() -> bool:
+    """Whether fast kernels may be used here (see `use_kernels`)."""
+    return _KERNELS.get()
+
+
+def structure_kernel(
+    backend: Backend, name: str, reference: Callable[..., Any], x: Array
+) -> Callable[..., Any]:
+    """Return the fast kernel `name` for arrays like `x`, else its array-API reference.
+
+    `reference` takes the backend first and then what the kernel takes.
+    """
+    if _KERNELS.get():
+        fast = backend.kernel(name, x.dtype, backend.device_of(x))
+        if fast is not None:
+            return fast
+    return lambda *arguments: reference(backend, *arguments)
