@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 __all__ = [
     "Array",
     "Backend",
+    "backend_named",
     "backend_of",
     "backends",
     "kernels_enabled",
@@ -276,17 +277,21 @@ def _load(module: str) -> Backend:
 
 
 def _by_entry_point(kind: type) -> Backend | None:
-    """Scan the entry points once, when the first unknown type comes."""
-    global _entry_points_read
     if not _is_array_type(kind):
         return None
+    _read_entry_points()
+    return _by_module(kind)
+
+
+def _read_entry_points() -> None:
+    """Scan the entry points once, when the first unknown type or name comes."""
+    global _entry_points_read
     if not _entry_points_read:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=ENTRY_POINT_GROUP):
             _BY_MODULE.setdefault(point.name, point.load())
         _entry_points_read = True
-    return _by_module(kind)
 
 
 def _by_standard(x: Array) -> Backend | None:
@@ -360,6 +365,43 @@ def register_backend(module: str, backend: Backend | str) -> None:
         _BY_MODULE[module] = backend
         for kind in [kind for kind in _BY_TYPE if module in set(_modules_of(kind))]:
             del _BY_TYPE[kind]
+
+
+def backend_named(name: str) -> Backend:
+    """Return the adapter of the library `name`, importing that library.
+
+    For tools that take a library by name; functions of arrays use `backend_of`.
+
+    Parameters
+    ----------
+    name
+        Top-level module of the library; "strict" is short for "array_api_strict".
+
+    Returns
+    -------
+    Backend
+        The library's adapter.
+
+    Raises
+    ------
+    ValueError
+        If no such library is known or installed.
+
+    Examples
+    --------
+    >>> backend_named("numpy").name
+    'numpy'
+    """
+    from importlib.util import find_spec
+
+    module = {"strict": "array_api_strict"}.get(name, name)
+    if module not in _BY_MODULE:
+        _read_entry_points()
+    entry = _BY_MODULE.get(module)
+    if entry is None or (isinstance(entry, str) and find_spec(module) is None):
+        known = ", ".join(sorted(set(_BY_MODULE) - {"jaxlib"}))
+        raise ValueError(f"`name` must be an installed library ({known}); got {name!r}")
+    return _load(module)
 
 
 def backends() -> dict[str, dict[str, Any]]:
