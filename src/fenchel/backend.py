@@ -132,6 +132,14 @@ class Backend(Protocol):
         """Run NumPy code `f` on host copies of `arrays`."""
         ...
 
+    def from_host(self, x: Any) -> Array:
+        """Return a NumPy array as an array of the library, on its default device."""
+        ...
+
+    def to_host(self, x: Array) -> Any:
+        """Return `x` as a NumPy array."""
+        ...
+
     def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Recompute `f` in the backward pass rather than store its intermediates."""
         ...
