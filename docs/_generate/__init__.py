@@ -1,0 +1,1 @@
+"""What the documentation generates from code: figures, tables, lists of names."""

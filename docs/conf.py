@@ -1,0 +1,48 @@
+"""Settings of the documentation; figures and tables are generated from code before each build."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from _generate import benchmarks, figures, reference, support
+
+import fenchel
+
+project = "fenchel"
+author = "The fenchel authors"
+copyright = "2026, The fenchel authors"
+release = version = fenchel.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+]
+myst_enable_extensions = ["dollarmath", "deflist"]
+exclude_patterns = ["_build", "_generated"]
+numpydoc_show_class_members = False
+autodoc_typehints = "none"
+autosummary_generate = True
+autosummary_ignore_module_all = False
+templates_path = ["_templates"]
+
+html_theme = "furo"
+html_title = f"fenchel {release}"
+html_copy_source = False
+
+
+def generate(app):
+    """Write what the pages include: figures, the two tables, the lists of names."""
+    folder = Path(app.srcdir) / "_generated"
+    folder.mkdir(exist_ok=True)
+    figures.write(folder)
+    support.write(folder)
+    benchmarks.write(folder)
+    reference.write(Path(app.srcdir) / "reference")
+
+
+def setup(app):
+    app.connect("builder-inited", generate, priority=100)  # before autosummary looks for stubs

@@ -1,0 +1,80 @@
+"""The clock: contenders take turns in one process, and medians of many rounds are compared."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from itertools import cycle
+
+from .case import Case, Contender
+
+__all__ = ["Row", "measure"]
+
+BATCH_SECONDS = 2e-3  # long enough for the clock, short enough to interleave finely
+WARM_UP_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured for a case.
+
+    Parameters
+    ----------
+    case
+        Name of the case.
+    times
+        Median seconds a call, by contender; ours first.
+    ratios
+        Peer's time over ours, by peer: above 1, ours is faster.
+    """
+
+    case: str
+    times: dict[str, float]
+    ratios: dict[str, float]
+
+
+def measure(case: Case, rounds: int = 25) -> Row:
+    """Time the contenders of a case in turn.
+
+    Examples
+    --------
+    >>> from fenchel.reproduce.bench import Case, Contender, measure
+    >>> slow = Contender("slow", lambda n: sum(range(100 * n)), [500])
+    >>> fast = Contender("fast", lambda n: sum(range(n)), [500])
+    >>> measure(Case("sums", fast, (slow,)), rounds=5).ratios["slow"] > 5
+    True
+    """
+    clocks = [_Clock(contender) for contender in (case.ours, *case.peers)]
+    for _ in range(rounds):
+        for clock in clocks:
+            clock.time_batch()
+    times = {clock.name: statistics.median(clock.times) for clock in clocks}
+    ours = times[case.ours.name]
+    ratios = {peer.name: times[peer.name] / ours for peer in case.peers}
+    return Row(case.name, times, ratios)
+
+
+class _Clock:
+    """Times batches of calls of one contender, going round its inputs."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.name = contender.name
+        self.times: list[float] = []
+        self._call = contender.call
+        self._inputs = cycle(contender.inputs)
+        self._calls = 1
+        for _ in range(WARM_UP_CALLS):
+            self._batch()
+        self._calls = max(1, int(BATCH_SECONDS / max(self._batch(), 1e-9)))
+
+    def time_batch(self) -> None:
+        """Append the time of a call, averaged over a batch."""
+        self.times.append(self._batch() / self._calls)
+
+    def _batch(self) -> float:
+        call, inputs = self._call, [next(self._inputs) for _ in range(self._calls)]
+        start = time.perf_counter()
+        for x in inputs:
+            call(x)
+        return time.perf_counter() - start
