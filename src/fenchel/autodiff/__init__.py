@@ -1,0 +1,30 @@
+"""Derivatives of any function of arrays, whatever the library.
+
+The library's own derivatives are used where it has them, the tape (`fenchel.autodiff.tape`)
+elsewhere; `method=` overrides. Every function takes containers of arrays.
+"""
+
+from .curvature import ggn_vp, hvp
+from .forward import jvp, linearize
+from .jacobian import hessian, jacobian
+from .numeric import complex_step, finite_difference
+from .reverse import grad, value_and_grad, vjp
+from .stencils import fd_weights
+from .transforms import stop_gradient, vmap
+
+__all__ = [
+    "complex_step",
+    "fd_weights",
+    "finite_difference",
+    "ggn_vp",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "linearize",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
