@@ -1,0 +1,85 @@
+"""What soft sorting and soft ranking share: the sorted order, and the places of its blocks.
+
+Both project on a permutahedron. With entries sorted ascending, s_1 <= ... <= s_n, and t the
+temperature, the quadratic projections are, block by block of one isotonic fit,
+
+    rank_i = (s_i - mean s) / t + mean of the places 1, ..., n,    blocks of s - t (1, ..., n),
+    sort_i = (i - mean i) / t + mean s,                            blocks of (1, ..., n) - t s,
+
+so that only the blocks come from the fit, and each value is a block mean of live entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..arrays import check_choice
+from ..backend import Array, Backend
+from ..convex.blocks import block_ids, block_size, positions
+
+__all__ = [
+    "ascending_order",
+    "check_regularization",
+    "choose_where_soft",
+    "first_places",
+    "inverse_order",
+    "inverse_temperature",
+    "mean_places",
+    "tie_ids",
+]
+
+
+def check_regularization(value: str) -> None:
+    """Raise ValueError unless `value` names one of the two projections."""
+    check_choice("regularization", value, ("quadratic", "entropic"))
+
+
+def ascending_order(backend: Backend, x: Array) -> Array:
+    """Return the order that sorts each row, equal entries by lower index."""
+    return backend.namespace.argsort(backend.stop_gradient(x), axis=-1, stable=True)
+
+
+def inverse_order(backend: Backend, order: Array) -> Array:
+    """Return the place of each entry in the sorted row."""
+    xp = backend.namespace
+    places = xp.broadcast_to(positions(backend, order), tuple(order.shape))
+    return backend.scatter_add(xp.zeros_like(order), order, xp.astype(places, order.dtype))
+
+
+def tie_ids(backend: Backend, values: Array) -> Array:
+    """Return the blocks of equal neighbours, each numbered by its first entry, as int32."""
+    xp = backend.namespace
+    new = values[..., 1:] != values[..., :-1]
+    first = xp.ones_like(values[..., :1] == values[..., :1])
+    return xp.astype(block_ids(backend, xp.concat([first, new], axis=-1)), xp.int32)
+
+
+def inverse_temperature(backend: Backend, temperature: Array | float) -> tuple[Any, Any]:
+    """Return (t, 1 / t), or (1, 0) where the temperature is 0 and the operator hard."""
+    if isinstance(temperature, float):
+        return (temperature, 1.0 / temperature) if temperature > 0 else (1.0, 0.0)
+    xp = backend.namespace
+    soft = temperature > 0
+    safe = xp.where(soft, temperature, xp.ones_like(temperature))
+    return safe, xp.where(soft, 1.0 / safe, xp.zeros_like(safe))
+
+
+def choose_where_soft(
+    backend: Backend, temperature: Array | float, soft: Callable[[], Array], hard: Array
+) -> Array:
+    """Return the blocks `soft()` where the temperature is above 0, else `hard`."""
+    if isinstance(temperature, float):
+        return soft() if temperature > 0 else hard
+    return backend.namespace.where(backend.stop_gradient(temperature) > 0, soft(), hard)
+
+
+def first_places(backend: Backend, ids: Array, like: Array) -> Array:
+    """Return 0-based places of the first entry of each entry's block, in the dtype of `like`."""
+    return backend.namespace.astype(ids, like.dtype)
+
+
+def mean_places(backend: Backend, ids: Array, like: Array) -> Array:
+    """Return the mean of the 1-based places of each entry's block, in the dtype of `like`."""
+    size = block_size(backend, like, ids)
+    return first_places(backend, ids, like) + (size + 1) / 2
