@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,7 +57,10 @@ def installed(module: str) -> Any | None:
     """Return a peer's module, None where it is not installed."""
     if find_spec(module.partition(".")[0]) is None:
         return None
-    return importlib.import_module(module)
+    with warnings.catch_warnings():
+        # A peer may announce on import that it is no longer maintained; it is measured all the same.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module(module)
 
 
 def fresh_rows(batch: int, n: int, dtype: str = "float32") -> list[Any]:

@@ -1,0 +1,50 @@
+"""The clock of the benchmarks, and the record of a run. Nothing here asserts on speed of ours."""
+
+import importlib
+import json
+import sys
+import time
+import types
+
+import pytest
+
+from fenchel.reproduce.bench import Case, Contender, group_names, measure, results, run_group
+
+
+def test_ratio_is_peer_over_ours():
+    fast = Contender("fenchel", lambda x: time.sleep(0.001), [0])
+    slow = Contender("peer", lambda x: time.sleep(0.005), [0])
+    row = measure(Case("sleep", fast, (slow,)), rounds=3)
+    assert 2 < row.ratios["peer"] < 8
+    assert list(row.times) == ["fenchel", "peer"]
+
+
+def test_every_call_gets_the_next_input():
+    seen = []
+    inputs = list(range(5))
+    measure(Case("order", Contender("fenchel", lambda x: seen.append(x), inputs), ()), rounds=1)
+    assert seen[:12] == [i % 5 for i in range(12)]
+
+
+def test_record_names_versions_but_no_host_and_no_path(tmp_path, monkeypatch):
+    def cases(quick):
+        yield Case("one", Contender("fenchel", abs, [1]), (Contender("peer", abs, [1]),))
+
+    group = types.SimpleNamespace(TITLE="A title", cases=cases)
+    monkeypatch.setitem(sys.modules, "toy_group", group)
+    monkeypatch.setitem(results._GROUPS, "toy", "toy_group")
+    result = run_group("toy", tmp_path, quick=True)
+    text = (tmp_path / "toy.json").read_text()
+    assert json.loads(text) == result
+    assert set(result) == {"name", "title", "machine", "versions", "rows"}
+    assert "numpy" in result["versions"]
+    assert str(tmp_path) not in text and "/" not in result["machine"]
+
+
+@pytest.mark.parametrize("name", group_names())
+def test_group_has_cases_that_run(name):
+    group = importlib.import_module(results._GROUPS[name])
+    case = next(iter(group.cases(True)))
+    assert case.ours.name == "fenchel"
+    for contender in (case.ours, *case.peers):
+        contender.call(contender.inputs[0])
