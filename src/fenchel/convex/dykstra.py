@@ -74,10 +74,10 @@ def dykstra(
         odd = middle + state.odd - z
         residual = xp.maximum(_violation(backend, z), _largest(backend, xp.abs(z - state.z)))
         iterations = state.iterations + 1
-        new = (z, even, odd, iterations, residual)
-        kept = [xp.where(state.running, a, b) for a, b in zip(new, state[:5], strict=True)]
         going = state.running & (residual >= tol) & (xp.astype(iterations, y.dtype) < max_iter)
-        return _State(*kept, going)
+        new = _State(z, even, odd, iterations, residual, going)
+        # A row that has stopped keeps what it has.
+        return _State(*(xp.where(state.running, a, b) for a, b in zip(new, state, strict=True)))
 
     end = backend.while_loop(lambda state: xp.any(state.running), cycle, init)
     places = positions(backend, y)

@@ -12,7 +12,6 @@ from ..arrays import (
     check_choice,
     check_dtype,
     check_number,
-    narrow,
     row_parameter,
     widen,
 )
@@ -195,16 +194,15 @@ def isotonic_regression(
     if solver == "dykstra":
         limit, threshold = _dykstra_limits(backend, rows, max_iter, tol)
         found = dykstra_fit(backend, rows, row_weights, increasing, limit, threshold)
-        fit, info = found.fit, found[1:]
+        fit, ids, status = found.fit, found.ids, found[2:]
     elif loss == "squared" and weights is None and not return_info:
-        fit, info = fused_fit(backend, rows, increasing), None
+        return _finish(xp, fused_fit(backend, rows, increasing), bounds, y, axis)
     else:
         fit, ids = _pooled_fit(backend, rows, row_weights, increasing, loss, p)
-        info = (ids, *_pooled_status(backend, fit, increasing)) if return_info else None
-    fit = axis_back(xp, narrow(xp, _clip(xp, fit, *bounds), float_type, y.dtype), axis)
+        status = _pooled_status(backend, fit, increasing)
+    fit = _finish(xp, fit, bounds, y, axis)
     if not return_info:
         return fit
-    ids, *status = info
     return fit, IsotonicInfo(axis_back(xp, ids, axis), *(part[..., 0] for part in status))
 
 
@@ -278,10 +276,14 @@ def _bounds(
     return lower, upper
 
 
-def _clip(xp: Any, fit: Array, lower: Array | float | None, upper: Array | float | None) -> Array:
-    """Clip; where the fit meets a bound, the derivative is that of the fit."""
+def _finish(xp: Any, fit: Array, bounds: tuple[Any, Any], y: Array, axis: int) -> Array:
+    """Clip, and go back to the dtype and axis of `y`.
+
+    Where the fit meets a bound, the derivative is that of the fit.
+    """
+    lower, upper = bounds
     if lower is not None:
         fit = xp.where(fit < lower, lower, fit)
     if upper is not None:
         fit = xp.where(fit > upper, upper, fit)
-    return fit
+    return axis_back(xp, fit if fit.dtype == y.dtype else xp.astype(fit, y.dtype), axis)
