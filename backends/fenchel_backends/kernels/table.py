@@ -67,7 +67,7 @@ class KernelSpec:
 
 @dataclass(frozen=True, slots=True)
 class FusedSpec:
-    """Name, inputs, parameters and outputs of a rule that gives value and pullback in one pass each.
+    """Name, inputs, parameters and outputs of a rule that gives value and pullback.
 
     Raw kernels are ``fused_name(*inputs, params, *outputs)`` and
     ``fused_name_vjp(g, *inputs, params, *outputs, gx)``. The first input is the differentiated one,

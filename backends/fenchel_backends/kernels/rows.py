@@ -1,0 +1,366 @@
+"""Binder of the row kernels for NumPy: flatten the batch, pack the parameters, allocate, call.
+
+Numba is imported by the first call of a kernel, never before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .table import FUSED, KERNELS, Output
+
+__all__ = [
+    "FusedRule",
+    "flatten",
+    "fused_rule",
+    "numba_found",
+    "numpy_fused",
+    "numpy_kernel",
+    "pack",
+    "raw_kernel",
+    "row_call",
+]
+
+Array = NDArray[Any]
+
+# Where each raw kernel lives, below `kernels.cpu`.
+_MODULES = {
+    "mask_threshold": "mask",
+    "topk_mask": "mask",
+    "magnitude_threshold": "magnitude",
+    "topk_magnitude": "magnitude",
+    "entmax_threshold": "entmax",
+    "entmax": "entmax",
+    "normmax_threshold": "normmax",
+    "topk_pav_threshold": "topk_pav",
+    "isotonic_blocks": "isotonic",
+    "isotonic": "isotonic",
+    "weighted_isotonic_blocks": "weighted",
+    "kl_isotonic_blocks": "entropic",
+    "pnorm_isotonic_blocks": "pnorm",
+    "dykstra": "dykstra",
+    "soft_rank": "ranking",
+    "soft_sort": "ranking",
+}
+_NUMBERS = frozenset((float, int, bool))
+
+
+@cache
+def numba_found() -> bool:
+    """Whether numba is installed.
+
+    Examples
+    --------
+    >>> isinstance(numba_found(), bool)
+    True
+    """
+    return find_spec("numba") is not None
+
+
+@cache
+def raw_kernel(name: str) -> Callable[..., None]:
+    """Return a compiled row kernel: a name of the table, or `fused_NAME`, `fused_NAME_vjp`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the kernel.
+
+    Returns
+    -------
+    callable
+        Takes C-contiguous rows; see the table.
+
+    Raises
+    ------
+    KeyError
+        If there is no such kernel.
+
+    Examples
+    --------
+    >>> raw_kernel("isotonic_blocks").__name__
+    'isotonic_blocks'
+    """
+    topic = name.removeprefix("fused_").removesuffix("_vjp")
+    module = import_module(f".cpu.{_MODULES[topic]}", __package__)
+    kernel: Callable[..., None] = getattr(module, name)
+    return kernel
+
+
+class _Exposed:
+    """Memory of a read-only array under a writeable face (see `_behaved`)."""
+
+    def __init__(self, x: Array) -> None:
+        interface = x.__array_interface__
+        self.owner = x
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
+def _behaved(x: Array) -> Array:
+    """C-contiguous, native, and writeable in name.
+
+    The kernels are compiled for writeable arrays, so that there is one version a dtype. They write
+    no input, so a read-only array is shown to them through a writeable view, not copied.
+    """
+    if not x.flags.c_contiguous or not x.dtype.isnative:
+        return np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+    if x.flags.writeable or x.size == 0:
+        return np.require(x, requirements=["C", "A", "W"])
+    return np.asarray(_Exposed(x))
+
+
+def flatten(x: Array) -> Array:
+    """View (or copy) an array of shape (..., n) as C-contiguous rows (R, n).
+
+    Parameters
+    ----------
+    x : ndarray (..., n)
+        Any strides, read-only or not.
+
+    Returns
+    -------
+    ndarray (R, n)
+        Not to be written.
+
+    Examples
+    --------
+    >>> flatten(np.zeros((2, 3, 4))).shape
+    (6, 4)
+    """
+    if not x.flags.carray:
+        x = _behaved(x)
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+@lru_cache(maxsize=512)
+def _shared(params: tuple[float, ...], dtype: str) -> Array:
+    return np.array([params], dtype)
+
+
+def pack(params: Sequence[Any], batch: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Pack parameters as the columns of a (1, c) or (R, c) array.
+
+    Parameters
+    ----------
+    params : sequence of float or ndarray
+        Numbers, or arrays that broadcast to `batch + (1,)`.
+    batch : tuple of int
+        Leading shape of the inputs.
+    dtype : dtype
+        Of the inputs.
+
+    Returns
+    -------
+    ndarray (1, c) or (R, c)
+        Not to be written.
+
+    Examples
+    --------
+    >>> pack((2, np.zeros((3, 1))), (3,), np.dtype("float64")).shape
+    (3, 2)
+    """
+    if _NUMBERS.issuperset(map(type, params)):
+        return _shared(tuple(params), dtype.char)
+    packed = np.empty((*batch, len(params)), dtype)
+    for column, value in enumerate(params):
+        packed[..., column : column + 1] = value
+    return packed.reshape(-1, len(params))
+
+
+def _allocate(output: Output, batch: tuple[int, ...], n: int, dtype: np.dtype[Any]) -> Array:
+    extent = n if output.extent == "entries" else 1
+    return np.empty((*batch, extent), np.int32 if output.dtype == "int32" else dtype)
+
+
+def row_call(
+    kernel: Callable[..., None],
+    inputs: Sequence[Array],
+    params: Sequence[Any],
+    outputs: Sequence[Output],
+) -> list[Array]:
+    """Run a raw kernel on arrays of shape (..., n).
+
+    Parameters
+    ----------
+    kernel : callable
+        Raw row kernel.
+    inputs : sequence of ndarray (..., n)
+        The first one gives the floating dtype.
+    params : sequence of float or ndarray
+        See `pack`.
+    outputs : sequence of Output
+        What to allocate.
+
+    Returns
+    -------
+    list of ndarray
+        Entries outputs (..., n), rows outputs (..., 1).
+
+    Examples
+    --------
+    >>> spec = KERNELS["isotonic_blocks"]
+    >>> kernel = raw_kernel("isotonic_blocks")
+    >>> row_call(kernel, (np.array([2.0, 1.0, 3.0]),), (1,), spec.outputs)[0]
+    array([0, 0, 2], dtype=int32)
+    """
+    first = inputs[0]
+    dtype, shape = first.dtype, first.shape
+    batch, n = shape[:-1], shape[-1]
+    results = [_allocate(output, batch, n, dtype) for output in outputs]
+    if len(shape) == 2:
+        flat = [
+            y if output.extent == "entries" else y.ravel()
+            for y, output in zip(results, outputs, strict=True)
+        ]
+    else:
+        flat = [
+            y.reshape(-1, n) if output.extent == "entries" else y.ravel()
+            for y, output in zip(results, outputs, strict=True)
+        ]
+    kernel(*map(flatten, inputs), pack(params, batch, dtype), *flat)
+    return results
+
+
+@cache
+def numpy_kernel(name: str) -> Callable[..., Any] | None:
+    """Return the structure kernel `name` for NumPy arrays; None without numba.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table of kernels.
+
+    Returns
+    -------
+    callable or None
+        `kernel(*inputs, *params)`; one array, or a tuple of the outputs.
+
+    Examples
+    --------
+    >>> blocks = numpy_kernel("isotonic_blocks")
+    >>> blocks(np.array([1.0, 3.0, 2.0, 4.0]), 1)
+    array([0, 1, 1, 3], dtype=int32)
+    """
+    spec = KERNELS.get(name)
+    if spec is None or not numba_found():
+        return None
+    count, outputs = len(spec.inputs), spec.outputs
+
+    def kernel(*arguments: Any) -> Any:
+        results = row_call(raw_kernel(name), arguments[:count], arguments[count:], outputs)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    return kernel
+
+
+class FusedRule(NamedTuple):
+    """Value and pullback of a fused rule on plain NumPy arrays.
+
+    Parameters
+    ----------
+    forward : callable
+        `forward(x, params, *constants) -> (y, *saved)`.
+    pullback : callable
+        `pullback(g, x, params, constants, outputs) -> gx` with `outputs` what `forward` gave.
+
+    Examples
+    --------
+    >>> rule = fused_rule("isotonic")
+    >>> y = np.array([1.0, 3.0, 2.0])
+    >>> outputs = rule.forward(y, (1,))
+    >>> outputs[0]
+    array([1. , 2.5, 2.5])
+    >>> rule.pullback(np.array([0.0, 1.0, 0.0]), y, (1,), (), outputs)
+    array([0. , 0.5, 0.5])
+    """
+
+    forward: Callable[..., tuple[Array, ...]]
+    pullback: Callable[..., Array]
+
+
+@cache
+def fused_rule(name: str) -> FusedRule | None:
+    """Return the fused rule `name` on plain NumPy arrays; None without numba.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table of fused rules.
+
+    Returns
+    -------
+    FusedRule or None
+        Forward and pullback.
+
+    Examples
+    --------
+    >>> fused_rule("nothing") is None
+    True
+    """
+    spec = FUSED.get(name)
+    if spec is None or not numba_found():
+        return None
+    outputs, gradient = spec.outputs, (Output("gx", "entries"),)
+
+    def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
+        return tuple(row_call(raw_kernel(f"fused_{name}"), (x, *constants), params, outputs))
+
+    def pullback(
+        g: Array,
+        x: Array,
+        params: Sequence[Any],
+        constants: Sequence[Array],
+        saved: Sequence[Array],
+    ) -> Array:
+        n = x.shape[-1]
+        packed = pack(params, x.shape[:-1], x.dtype)
+        flat = [
+            flatten(value) if output.extent == "entries" else value.ravel()
+            for value, output in zip(saved, outputs, strict=True)
+        ]
+        gx = _allocate(gradient[0], x.shape[:-1], n, x.dtype)
+        cotangent = flatten(np.broadcast_to(g, x.shape))
+        rest = map(flatten, (x, *constants))
+        raw_kernel(f"fused_{name}_vjp")(cotangent, *rest, packed, *flat, gx.reshape(-1, n))
+        return gx
+
+    return FusedRule(forward, pullback)
+
+
+@cache
+def numpy_fused(name: str) -> Callable[..., Array] | None:
+    """Return the forward of a fused rule for plain NumPy arrays; None without numba.
+
+    Parameters
+    ----------
+    name : str
+        Name in the table of fused rules.
+
+    Returns
+    -------
+    callable or None
+        `apply(formula, x, params, *constants) -> y`; the formula is for libraries that record
+        derivatives and is not called here.
+
+    Examples
+    --------
+    >>> fit = numpy_fused("isotonic")
+    >>> fit(None, np.array([1.0, 3.0, 2.0]), (1,))
+    array([1. , 2.5, 2.5])
+    """
+    rule = fused_rule(name)
+    if rule is None:
+        return None
+    outputs = FUSED[name].outputs
+
+    def apply(formula: object, x: Array, params: Sequence[Any], *constants: Array) -> Array:
+        return row_call(raw_kernel(f"fused_{name}"), (x, *constants), params, outputs)[0]
+
+    return apply
