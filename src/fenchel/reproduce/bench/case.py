@@ -58,7 +58,7 @@ def installed(module: str) -> Any | None:
     if find_spec(module.partition(".")[0]) is None:
         return None
     with warnings.catch_warnings():
-        # A peer may announce on import that it is no longer maintained; it is measured all the same.
+        # A peer may announce on import that nobody maintains it; it is measured all the same.
         warnings.simplefilter("ignore", DeprecationWarning)
         return importlib.import_module(module)
 
