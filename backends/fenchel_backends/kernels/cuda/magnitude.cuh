@@ -7,7 +7,7 @@
 
 namespace fenchel {
 
-// `Row` is a row of magnitudes or of signed numbers: the law looks at |x|.
+// Excess of a row of magnitudes or of signed numbers (the law looks at |x|), and its derivative.
 template <class T>
 struct MagnitudeLaw : Reciprocal {
   const T* x;
@@ -39,19 +39,24 @@ struct MagnitudeLaw : Reciprocal {
   }
 };
 
-// Where no entry is free every theta between the largest entry that is off and the root is as good;
-// that entry is one, and it survives the rounding to the output dtype.
+// Where the operator is hard every theta from the largest entry that is off upwards, up to some point,
+// is as good; that entry is exact and survives the rounding to the output dtype.
 template <class T>
-__device__ double rounding_proof(const MagnitudeLaw<T>& law, double theta) {
-  const double top = law.ceiling(theta);
-  double extreme[2] = {0.0, -infinity()};
+__device__ double exact_if_hard(const MagnitudeLaw<T>& law, double theta) {
+  double extreme[2] = {-infinity(), -infinity()}, count[1] = {0.0};  // largest lower, -smallest upper
   for (int i = thread(); i < law.n; i += threads()) {
     const double s = fabs(static_cast<double>(law.x[i]));
-    if (s > theta && s < top) extreme[0] = 1.0;
-    if (s <= theta) extreme[1] = larger(extreme[1], s);
+    if (s > theta && power((s - theta) / law.width, law.q - 1.0) >= 0.5 * theta) {
+      extreme[1] = larger(extreme[1], -s);
+      count[0] += 1.0;
+    } else {
+      extreme[0] = larger(extreme[0], s);
+    }
   }
   block_max(extreme);
-  return extreme[0] == 0.0 && extreme[1] > 0.0 ? extreme[1] : theta;
+  block_sum(count);
+  const bool hard = count[0] == law.k && -extreme[1] >= law.ceiling(extreme[0]);
+  return hard && extreme[0] > 0.0 ? extreme[0] : theta;
 }
 
 // Number of nonzero entries, and the smallest and largest finite ones among them.
@@ -91,7 +96,7 @@ __device__ double magnitude_root(const T* x, int n, const T* params) {
   const double low = smaller(0.5 * smallest, knee);
   const double theta =
       decreasing_root(law, low, largest, Reciprocal::middle(low, largest), larger(1.0, law.k));
-  return law.k == floor(law.k) ? rounding_proof(law, theta) : theta;
+  return law.k == floor(law.k) ? exact_if_hard(law, theta) : theta;
 }
 
 }  // namespace fenchel

@@ -42,25 +42,26 @@ struct MaskLaw : Additive {
   }
 };
 
-// Middle of the thresholds that make the mask hard, or tau itself where an entry is free. An entry
-// closer to a kink than rounding counts as being at it.
+// Middle of the thresholds that make the mask hard, or tau itself where none does. The root splits the
+// row at half a share; the mask is hard exactly when the k upper entries clear the rest by the width.
+// (Testing for free entries instead fails for q > 2: shares below rounding hide u up to 1e-5.)
 template <class T>
 __device__ double middle_of_gap(const MaskLaw<T>& law, double tau) {
-  const double margin = 1e-9;
-  double extreme[3] = {0.0, -infinity(), -infinity()};  // any free; largest off; -smallest saturated
+  double extreme[2] = {-infinity(), -infinity()}, count[1] = {0.0};  // largest lower, -smallest upper
   for (int i = thread(); i < law.n; i += threads()) {
-    const double v = static_cast<double>(law.x[i]), u = (v - tau) / law.width;
-    if (u > margin && u < 1.0 - margin) extreme[0] = 1.0;
-    if (u >= 0.5) {
-      extreme[2] = larger(extreme[2], -v);
+    const double v = static_cast<double>(law.x[i]);
+    if (law.share(v, tau) >= 0.5) {
+      extreme[1] = larger(extreme[1], -v);
+      count[0] += 1.0;
     } else {
-      extreme[1] = larger(extreme[1], v);
+      extreme[0] = larger(extreme[0], v);
     }
   }
   block_max(extreme);
-  const double off = extreme[1], saturated = -extreme[2];
-  const bool hard = extreme[0] == 0.0 && is_finite(saturated - off) && saturated - off >= law.width;
-  return hard ? 0.5 * (saturated - law.width + off) : tau;
+  block_sum(count);
+  const double lower = extreme[0], upper = -extreme[1];
+  const bool hard = count[0] == law.k && is_finite(upper - lower) && upper - lower >= law.width;
+  return hard ? 0.5 * (upper - law.width + lower) : tau;
 }
 
 template <class T>

@@ -6,14 +6,13 @@
 
 namespace fenchel {
 
-// Excess of the block first..last over its weight, for both operators:
-// mask sum ((s - v) / l)^(q-1) - w, magnitude the same with w v (signed powers).
-template <class T>
-struct BlockLaw : Additive {
+// Excess of the block first..last over its weight: mask sum ((s - v) / l)^(q-1) - w, magnitude
+// sum ((s - v) / l)^(q-1) / v - w, with signed powers. Newton is that of the operator.
+template <class T, class Newton, bool magnitude>
+struct BlockLaw : Newton {
   const T* s;
   int first, last;
   double width, q, weight;
-  bool magnitude;
 
   __device__ Slope operator()(double v) const {
     double total[2] = {0.0, 0.0};
@@ -26,7 +25,8 @@ struct BlockLaw : Additive {
     }
     block_sum(total);
     const double slope = -(q - 1.0) / width * total[1];
-    return {total[0] - (magnitude ? weight * v : weight), slope - (magnitude ? weight : 0.0)};
+    if (!magnitude) return {total[0] - weight, slope};
+    return {total[0] / v - weight, (slope - total[0] / v) / v};
   }
 };
 
@@ -45,9 +45,17 @@ struct Pooling {
   __device__ double value(int first, int last) const {
     const double w = weight(first, last), high = entry(first);
     if (w == 0.0 && first == last) return high;
-    const BlockLaw<T> law{{}, s, first, last, width, q, w, magnitude};
-    const double low = magnitude ? smaller(0.0, entry(last)) : entry(last) - width;
-    return decreasing_root(law, low, high, low + 0.5 * (high - low), larger(1.0, w));
+    const double scale = larger(1.0, w);
+    if (!magnitude) {
+      const double low = entry(last) - width;
+      const BlockLaw<T, Additive, false> law{{}, s, first, last, width, q, w};
+      return decreasing_root(law, low, high, Additive::middle(low, high), scale);
+    }
+    // The smallest entry alone would keep at least this much; the denormal floor keeps 1/v finite.
+    const double half = 0.5 * entry(last);
+    const double low = larger(1e-300, smaller(half, power(half / width, q - 1.0)));
+    const BlockLaw<T, Reciprocal, true> law{{}, s, first, last, width, q, w};
+    return decreasing_root(law, low, high, Reciprocal::middle(low, high), scale);
   }
   // Would entry i alone (left of the block: weight 1, right: weight 0) lie on the wrong side of v?
   __device__ bool below(int i, double v) const {
