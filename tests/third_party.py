@@ -2,6 +2,7 @@
 
 import operator
 
+import array_api_compat.numpy as standard
 import numpy as np
 
 
@@ -62,7 +63,7 @@ class Namespace:
     __name__ = "tests.third_party"
 
     def __getattr__(self, name):
-        found = getattr(np, name)
+        found = getattr(standard, name)
         is_function = callable(found) and not isinstance(found, type)
         return boxed(found) if is_function else found
 

@@ -136,7 +136,10 @@ class JaxBackend:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), result_like
         )
         return jax.pure_callback(
-            lambda *host: f(*(np.asarray(x) for x in host)), shapes, *arrays, vmap_method="sequential"
+            lambda *host: f(*(np.asarray(x) for x in host)),
+            shapes,
+            *arrays,
+            vmap_method="sequential",
         )
 
     def from_host(self, x: Array) -> Array:

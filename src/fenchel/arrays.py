@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "FloatInfo",
-    "axis_last",
     "axis_back",
+    "axis_last",
     "check_array",
     "check_axis",
     "check_choice",
@@ -38,13 +38,15 @@ class FloatInfo(NamedTuple):
 
 _HALF = ("float16", "bfloat16")
 _EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
-_FLOATS: dict[Any, FloatInfo] = {}
+# Keyed by the type too: comparing dtypes of two libraries warns in some.
+_FLOATS: dict[tuple[type, Any], FloatInfo] = {}
 
 
 def float_info(dtype: Any) -> FloatInfo | None:
     """Return what is known of a real floating dtype, None for every other dtype."""
+    key = (type(dtype), dtype)
     try:
-        return _FLOATS[dtype]
+        return _FLOATS[key]
     except KeyError:
         name = str(getattr(dtype, "name", dtype)).rpartition(".")[2]
     if name in _HALF:
@@ -53,7 +55,7 @@ def float_info(dtype: Any) -> FloatInfo | None:
         info = FloatInfo(name, False, _EPS[name])
     else:
         return None
-    _FLOATS[dtype] = info
+    _FLOATS[key] = info
     return info
 
 
@@ -65,7 +67,7 @@ def check_dtype(name: str, x: Array) -> FloatInfo:
     TypeError
         If `x` is not of a real floating dtype.
     """
-    info = _FLOATS.get(x.dtype) or float_info(x.dtype)
+    info = float_info(x.dtype)
     if info is None:
         raise TypeError(f"`{name}` must have a real floating dtype; got {_dtype_name(x)}")
     return info

@@ -1,0 +1,80 @@
+"""What every operator of the room does first and last: checks, masks, axes, half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..arrays import (
+    FloatInfo,
+    axis_back,
+    axis_last,
+    check_axis,
+    check_dtype,
+    check_mask,
+    narrow,
+    row_parameter,
+    widen,
+)
+from ..backend import backend_of
+
+__all__ = ["Prepared", "finish", "prepare", "temperature_of", "with_temperature"]
+
+Array = Any
+
+
+class Prepared(NamedTuple):
+    """An operator's input, ready: event axis last, computing dtype, masked entries at -inf."""
+
+    backend: Any
+    x: Array
+    axis: int
+    info: FloatInfo
+    dtype: Any
+
+
+def prepare(
+    x: Array, axis: int, where: Array | None = None, *, masked: float = float("-inf")
+) -> Prepared:
+    """Check `x`, `axis` and `where`, and bring the scores into the form formulas expect."""
+    backend = backend_of(x)
+    info = check_dtype("x", x)
+    axis = check_axis(axis, x)
+    dtype = x.dtype
+    if info.half or where is not None or axis != x.ndim - 1:
+        xp = backend.namespace
+        mask = None if where is None else check_mask(backend, where, x, axis)
+        x = axis_last(xp, widen(xp, x, info), axis)
+        if mask is not None:
+            x = xp.where(mask, x, xp.full_like(x, masked))
+    return Prepared(backend, x, axis, info, dtype)
+
+
+def finish(ready: Prepared, y: Array) -> Array:
+    """Bring an output shaped like the prepared input back to the caller's axis and dtype."""
+    if ready.info.half or ready.axis != y.ndim - 1:
+        xp = ready.backend.namespace
+        return axis_back(xp, narrow(xp, y, ready.info, ready.dtype), ready.axis)
+    return y
+
+
+def temperature_of(backend: Any, value: Any, x: Array, axis: int) -> Any:
+    """Return the temperature as a number >= 0 or an array (..., 1)."""
+    if type(value) is float and value > 0.0 and value != float("inf"):
+        return value
+    return row_parameter(backend, "temperature", value, x, axis, minimum=0.0)
+
+
+def with_temperature(
+    backend: Any, temperature: Any, soft: Callable[[Any], Array], hard: Callable[[], Array]
+) -> Array:
+    """Return `soft(temperature)`, and `hard()` where the temperature is 0.
+
+    An array of temperatures is handled row by row; the soft branch then never sees a zero.
+    """
+    if isinstance(temperature, float):
+        return soft(temperature) if temperature > 0.0 else hard()
+    xp = backend.namespace
+    positive = temperature > 0
+    safe = xp.where(positive, temperature, xp.ones_like(temperature))
+    return xp.where(positive, soft(safe), hard())

@@ -1,0 +1,126 @@
+"""What a top-k solution is made of, for callers that ask for it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..arrays import axis_back, narrow
+from ..convex.magnitude import saturated_value
+from ..convex.thresholds import ThresholdInfo, conjugate_exponent, power
+from ._arguments import Prepared
+
+__all__ = ["Solution", "TopKInfo", "finish_info", "magnitude_info", "mask_info"]
+
+Array = Any
+
+
+class TopKInfo(NamedTuple):
+    """Parts of a relaxed top-k solution; "rows" fields have the batch shape.
+
+    Attributes
+    ----------
+    threshold
+        Rows: the threshold, in units of `x`.
+    support, saturated
+        Booleans shaped like `x`: entries above 0, and entries kept whole.
+    iterations
+        Rows: passes of the solver (bisection steps, merges of PAV, cycles of Dykstra).
+    residual
+        Rows: distance of the sum of shares from `k`, clamped to the entries that can have one.
+    value
+        Rows: the optimal value, whose gradient in `x` the operator is.
+    converged
+        Rows: whether the residual is at rounding level.
+    already_hard
+        Rows: whether the solution is the hard one, so that `temperature` has no effect.
+    """
+
+    threshold: Array
+    support: Array
+    saturated: Array
+    iterations: Array
+    residual: Array
+    value: Array
+    converged: Array
+    already_hard: Array
+
+
+class Solution(NamedTuple):
+    """A solution with its sets, and how many passes it took."""
+
+    y: Array
+    parts: ThresholdInfo
+    iterations: Any
+
+
+def mask_info(xp: Any, x: Array, k: Any, temperature: Any, p: float, found: Solution) -> TopKInfo:
+    """Parts of a mask; f_R(x) = <x, y> - (l/p) sum y^p, where y = 0 wins over x = -inf."""
+    y, (threshold, free, saturated) = found.y, found.parts
+    on = y > 0
+    linear = xp.where(on, y * xp.where(on, x, xp.zeros_like(x)), xp.zeros_like(x))
+    value = xp.sum(linear - power(xp, y, p) * temperature / p, axis=-1)
+    valid = xp.sum(xp.astype(x > float("-inf"), x.dtype), axis=-1, keepdims=True)
+    wanted = xp.minimum(xp.zeros_like(valid) + k, valid)
+    residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
+    return _assemble(xp, threshold, on, saturated, free, found.iterations, residual, wanted, value)
+
+
+def magnitude_info(
+    backend: Any, s: Array, k: Any, temperature: Any, p: float, found: Solution
+) -> TopKInfo:
+    """Parts of a top-k in magnitude, from the sizes s; the value is the dual objective at v."""
+    xp = backend.namespace
+    threshold, free, saturated = found.parts
+    q = conjugate_exponent(p)
+    theta = xp.where(xp.isfinite(threshold), threshold, xp.zeros_like(threshold))
+    zeros = xp.zeros_like(s)
+    v = saturated_value(backend, xp.where(saturated, s, zeros + 1.0), temperature, p)
+    v = xp.where(saturated, v, xp.where(free, theta, s))
+    on = free | saturated
+    rest = xp.where(on, s - v, zeros)
+    share = xp.where(free, power(xp, xp.where(free, rest, zeros) / temperature, q - 1.0), zeros)
+    share = share / xp.where(theta > 0, theta, xp.ones_like(theta))
+    y = xp.where(saturated, zeros + 1.0, share)
+    dual = power(xp, rest, q) / (q * temperature ** (q - 1.0)) + y * xp.where(on, v, zeros) ** 2 / 2
+    nonzeros = xp.sum(xp.astype(s > 0, s.dtype), axis=-1, keepdims=True)
+    wanted = xp.minimum(xp.zeros_like(nonzeros) + k, nonzeros)
+    residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
+    value = xp.sum(dual, axis=-1)
+    return _assemble(xp, threshold, on, saturated, free, found.iterations, residual, wanted, value)
+
+
+def _assemble(
+    xp: Any,
+    threshold: Array,
+    support: Array,
+    saturated: Array,
+    free: Array,
+    iterations: Any,
+    residual: Array,
+    wanted: Array,
+    value: Array,
+) -> TopKInfo:
+    tolerance = 32 * xp.finfo(residual.dtype).eps * (1 + wanted)
+    rows = xp.squeeze(threshold, axis=-1)
+    return TopKInfo(
+        threshold=rows,
+        support=support,
+        saturated=saturated,
+        iterations=xp.zeros_like(rows, dtype=xp.int32) + iterations,
+        residual=xp.squeeze(residual, axis=-1),
+        value=value,
+        converged=xp.squeeze(residual <= tolerance, axis=-1),
+        already_hard=~xp.any(free, axis=-1),
+    )
+
+
+def finish_info(ready: Prepared, info: TopKInfo) -> TopKInfo:
+    """Bring the entries of `info` back to the caller's axis, its numbers to the caller's dtype."""
+    xp = ready.backend.namespace
+    return info._replace(
+        threshold=narrow(xp, info.threshold, ready.info, ready.dtype),
+        value=narrow(xp, info.value, ready.info, ready.dtype),
+        residual=narrow(xp, info.residual, ready.info, ready.dtype),
+        support=axis_back(xp, info.support, ready.axis),
+        saturated=axis_back(xp, info.saturated, ready.axis),
+    )
