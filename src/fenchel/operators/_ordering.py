@@ -16,14 +16,12 @@ from typing import Any
 
 from ..arrays import check_choice
 from ..backend import Array, Backend
-from ..convex.blocks import block_ids, block_size, positions
+from ..convex.blocks import block_ids, block_size
 
 __all__ = [
-    "ascending_order",
     "check_regularization",
     "choose_where_soft",
     "first_places",
-    "inverse_order",
     "inverse_temperature",
     "mean_places",
     "tie_ids",
@@ -33,18 +31,6 @@ __all__ = [
 def check_regularization(value: str) -> None:
     """Raise ValueError unless `value` names one of the two projections."""
     check_choice("regularization", value, ("quadratic", "entropic"))
-
-
-def ascending_order(backend: Backend, x: Array) -> Array:
-    """Return the order that sorts each row, equal entries by lower index."""
-    return backend.namespace.argsort(backend.stop_gradient(x), axis=-1, stable=True)
-
-
-def inverse_order(backend: Backend, order: Array) -> Array:
-    """Return the place of each entry in the sorted row."""
-    xp = backend.namespace
-    places = xp.broadcast_to(positions(backend, order), tuple(order.shape))
-    return backend.scatter_add(xp.zeros_like(order), order, xp.astype(places, order.dtype))
 
 
 def tie_ids(backend: Backend, values: Array) -> Array:

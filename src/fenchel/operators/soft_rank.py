@@ -13,14 +13,13 @@ from ..convex.blocks import (
     positions,
     spread_nan,
 )
+from ..convex.order import ascending_order, inverse_order
 from ..convex.pooling import pool_kl, pool_squared
 from ._arguments import finish, prepare, temperature_of
 from ._ordering import (
-    ascending_order,
     check_regularization,
     choose_where_soft,
     first_places,
-    inverse_order,
     inverse_temperature,
     mean_places,
     tie_ids,
