@@ -7,6 +7,7 @@ order. This is the engine; users call `fenchel.autodiff`, which picks the librar
 derivatives where it has them.
 """
 
+from . import numpy_protocol
 from .backend import TapeBackend
 from .batching import vmap
 from .namespace import TapeNamespace, namespace_over
@@ -25,3 +26,5 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+numpy_protocol.install()

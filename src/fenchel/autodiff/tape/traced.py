@@ -91,17 +91,7 @@ class Traced:
 
         return tape_backend(strip(self))
 
-    # -- NumPy's protocols, and the methods of NumPy arrays -----------------------------------
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from .numpy_protocol import apply_ufunc
-
-        return apply_ufunc(self._level.space, ufunc, method, inputs, kwargs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from .numpy_protocol import apply_function
-
-        return apply_function(self._level.space, function, args, kwargs)
+    # -- the methods of NumPy arrays; NumPy's protocols are installed by `numpy_protocol` ---------
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and self._level.space.numpy_like:
