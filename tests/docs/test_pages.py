@@ -1,0 +1,76 @@
+"""Every example of the documentation and of the README runs, and prints what the page says."""
+
+import contextlib
+import doctest
+import importlib.util
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def python_blocks(text):
+    return FENCE.findall(text)
+
+
+def needed(code):
+    """Libraries that a page imports beyond what is always there."""
+    names = set(re.findall(r"^(?:>>> )?(?:import|from) (\w+)", code, re.MULTILINE))
+    return sorted(name for name in names if importlib.util.find_spec(name) is None)
+
+
+def failures_of(blocks, name="page"):
+    """Run the blocks in one namespace; return what the examples among them print wrongly."""
+    namespace, report = {"__name__": name}, io.StringIO()
+    runner = doctest.DocTestRunner()
+    for number, block in enumerate(blocks):
+        if ">>>" not in block:
+            exec(compile(block, name, "exec"), namespace)
+            continue
+        test = doctest.DocTestParser().get_doctest(block, namespace, f"{name}[{number}]", name, 0)
+        runner.run(test, out=report.write, clear_globs=False)
+        namespace = test.globs
+    return report.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page):
+    blocks = python_blocks((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    if missing := needed("\n".join(blocks)):
+        pytest.skip(f"needs {', '.join(missing)}")
+    assert failures_of(blocks, page) == ""
+
+
+def test_a_wrong_page_fails():
+    assert "Expected:" in failures_of([">>> 1 + 1\n3\n"])
+    assert failures_of(["x = 1\n", ">>> x + 1\n2\n"]) == ""
+
+
+def test_readme_example_prints_what_it_says():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = python_blocks(text)
+    (wanted,) = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    if missing := needed(code):
+        pytest.skip(f"needs {', '.join(missing)}")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue() == wanted
+
+
+def test_readme_example_is_short():
+    (code,) = python_blocks((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(code.strip().splitlines()) <= 15
+
+
+def test_readme_has_the_two_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert 'python -m pip install ".[numba,tour]" && fenchel tour' in text
+    command = "python -m pip install nox && nox -s tests"
+    assert command in text
+    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
