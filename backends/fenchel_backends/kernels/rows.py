@@ -182,7 +182,7 @@ def _allocate(output: Output, batch: tuple[int, ...], n: int, dtype: np.dtype[An
 def row_call(
     kernel: Callable[..., None],
     inputs: Sequence[Array],
-    params: Sequence[Any],
+    params: Array,
     outputs: Sequence[Output],
 ) -> list[Array]:
     """Run a raw kernel on arrays of shape (..., n).
@@ -193,8 +193,8 @@ def row_call(
         Raw row kernel.
     inputs : sequence of ndarray (..., n)
         The first one gives the floating dtype.
-    params : sequence of float or ndarray
-        See `pack`.
+    params : ndarray (1, c) or (R, c)
+        As `pack` makes them.
     outputs : sequence of Output
         What to allocate.
 
@@ -207,7 +207,8 @@ def row_call(
     --------
     >>> spec = KERNELS["isotonic_blocks"]
     >>> kernel = raw_kernel("isotonic_blocks")
-    >>> row_call(kernel, (np.array([2.0, 1.0, 3.0]),), (1,), spec.outputs)[0]
+    >>> y = np.array([2.0, 1.0, 3.0])
+    >>> row_call(kernel, (y,), pack((1,), (), y.dtype), spec.outputs)[0]
     array([0, 0, 2], dtype=int32)
     """
     first = inputs[0]
@@ -224,7 +225,7 @@ def row_call(
             y.reshape(-1, n) if output.extent == "entries" else y.ravel()
             for y, output in zip(results, outputs, strict=True)
         ]
-    kernel(*map(flatten, inputs), pack(params, batch, dtype), *flat)
+    kernel(*map(flatten, inputs), params, *flat)
     return results
 
 
@@ -254,7 +255,9 @@ def numpy_kernel(name: str) -> Callable[..., Any] | None:
     count, outputs = len(spec.inputs), spec.outputs
 
     def kernel(*arguments: Any) -> Any:
-        results = row_call(raw_kernel(name), arguments[:count], arguments[count:], outputs)
+        x = arguments[0]
+        params = pack(arguments[count:], x.shape[:-1], x.dtype)
+        results = row_call(raw_kernel(name), arguments[:count], params, outputs)
         return results[0] if len(results) == 1 else tuple(results)
 
     return kernel
@@ -310,7 +313,8 @@ def fused_rule(name: str) -> FusedRule | None:
     outputs, gradient = spec.outputs, (Output("gx", "entries"),)
 
     def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
-        return tuple(row_call(raw_kernel(f"fused_{name}"), (x, *constants), params, outputs))
+        packed = pack(params, x.shape[:-1], x.dtype)
+        return tuple(row_call(raw_kernel(f"fused_{name}"), (x, *constants), packed, outputs))
 
     def pullback(
         g: Array,
@@ -358,9 +362,9 @@ def numpy_fused(name: str) -> Callable[..., Array] | None:
     rule = fused_rule(name)
     if rule is None:
         return None
-    outputs = FUSED[name].outputs
+    forward = rule.forward
 
     def apply(formula: object, x: Array, params: Sequence[Any], *constants: Array) -> Array:
-        return row_call(raw_kernel(f"fused_{name}"), (x, *constants), params, outputs)[0]
+        return forward(x, params, *constants)[0]
 
     return apply

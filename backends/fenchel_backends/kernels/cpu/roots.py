@@ -152,9 +152,9 @@ def _kink(w: Rows, turn: int, low: float, high: float, length: float, magnitude:
     for j in range(m):
         value = w[(start + j) % m]
         if low < value < high:
-            return value
+            return float(value)
         if not magnitude and low < value - length < high:
-            return value - length
+            return float(value - length)
     return _middle(low, high, magnitude)
 
 
