@@ -22,6 +22,12 @@ class Array:
     def __array_namespace__(self, api_version=None):
         return namespace
 
+    def __dlpack__(self, **options):
+        return self.value.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.value.__dlpack_device__()
+
     def __getitem__(self, key):
         return Array(self.value[unbox(key)])
 

@@ -81,12 +81,11 @@ class JaxBackend:
 
     def scatter_add(self, x: Array, indices: Array, updates: Array) -> Array:
         """Return `x` with `updates` added at `indices` of the last axis."""
-        rows_of = _row_numbers(indices)
-        flat = x.reshape(-1, x.shape[-1])
-        flat = flat.at[rows_of, indices.reshape(rows_of.shape[0], -1)].add(
-            updates.reshape(rows_of.shape[0], -1)
-        )
-        return flat.reshape(x.shape)
+        count = int(np.prod(indices.shape[:-1]))
+        row = jnp.arange(count)[:, None]
+        flat = x.reshape(count, x.shape[-1])
+        places = indices.reshape(count, indices.shape[-1])
+        return flat.at[row, places].add(updates.reshape(places.shape)).reshape(x.shape)
 
     def top_k(self, x: Array, k: int) -> tuple[Array, Array]:
         """Return the `k` largest entries of each row and their places; ties by lower index."""
@@ -133,7 +132,7 @@ class JaxBackend:
     def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
         """Run NumPy code on host copies of `arrays`, inside jit too."""
         shapes = jax.tree_util.tree_map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), result_like
+            lambda leaf: jax.eval_shape(lambda: jnp.empty(leaf.shape, leaf.dtype)), result_like
         )
         return jax.pure_callback(
             lambda *host: f(*(np.asarray(x) for x in host)),
@@ -168,11 +167,6 @@ class JaxBackend:
             "devices": [str(device) for device in jax.devices()],
             "kernels": "numba, called by XLA" if on_cpu else "reference",
         }
-
-
-def _row_numbers(indices: Array) -> Array:
-    count = int(np.prod(indices.shape[:-1]))
-    return jnp.arange(count)[:, None]
 
 
 class JaxSampler:

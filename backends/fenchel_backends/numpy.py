@@ -27,6 +27,10 @@ class NumPyBackend(GenericBackend):
         """Return "cpu"."""
         return "cpu"
 
+    def to_host(self, x: Any) -> Any:
+        """Return `x`."""
+        return x
+
     def special(self, name: str) -> Callable[..., Any] | None:
         """Special function of SciPy, where SciPy is installed."""
         return _scipy_special(name)

@@ -73,12 +73,13 @@ class TorchBackend:
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
         """Return the value of `f` and its pullback."""
-        out, pullback = torch.func.vjp(f, *primals)
+        out, pullback = torch.func.vjp(f, *primals)[:2]
         return out, lambda cotangent: tuple(pullback(cotangent))
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         """Return the value of `f` and its derivative along `tangents`."""
-        return torch.func.jvp(f, tuple(primals), tuple(tangents))
+        out, tangent = torch.func.jvp(f, tuple(primals), tuple(tangents))[:2]
+        return out, tangent
 
     def linearize(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
         """Return the value of `f` and its derivative as a function."""
@@ -162,7 +163,7 @@ class TorchBackend:
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Registered operator around the numba or CUDA kernel."""
-        return torch_ops.torch_kernel(name)
+        return torch_ops.torch_kernel(name, device)
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused rule where plain eager reverse mode is what is active."""

@@ -362,12 +362,9 @@ def register_backend(module: str, backend: Backend | str) -> None:
     >>> from fenchel_backends.generic import GenericBackend
     >>> register_backend("my_arrays", GenericBackend(name="my_arrays", namespace=np))
     """
-    if not isinstance(backend, str) and not isinstance(backend, Backend):
-        missing = sorted(
-            name
-            for name in (*Backend.__annotations__, *vars(Backend))
-            if not name.startswith("_") and not hasattr(backend, name)
-        )
+    members = {*Backend.__annotations__, *vars(Backend)}
+    missing = sorted(m for m in members if not m.startswith("_") and not hasattr(backend, m))
+    if missing and not isinstance(backend, str):
         raise TypeError(f"`backend` must follow fenchel.backend.Backend; it lacks {missing}")
     with _LOCK:
         _BY_MODULE[module] = backend
