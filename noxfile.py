@@ -1,6 +1,7 @@
 """Every check of the project: `nox -s tests`, `nox -s lint types docs`, ..."""
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -89,15 +90,17 @@ def bench(session: nox.Session) -> None:
 def package(session: nox.Session) -> None:
     """Build wheel and sdist, check them, and import the installed wheel."""
     session.install("build", "twine")
-    dist = Path(session.create_tmp()) / "dist"
+    room = Path(session.create_tmp()).resolve()
+    dist, venv = room / "dist", room / "venv"
+    shutil.rmtree(dist, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(dist))
     artefacts = sorted(map(str, dist.iterdir()))
     session.run("twine", "check", "--strict", *artefacts)
     wheel = next(name for name in artefacts if name.endswith(".whl"))
-    session.run("python", "-m", "venv", "--clear", str(dist / "venv"))
-    python = str(dist / "venv" / "bin" / "python")
+    session.run("python", "-m", "venv", "--clear", str(venv))
+    python = str(venv / "bin" / "python")
     session.run(python, "-m", "pip", "install", wheel, external=True)
-    with session.chdir(dist):
+    with session.chdir(room):  # away from the checkout: what is imported is the wheel
         session.run(python, "-m", "fenchel", "info", external=True)
 
 
