@@ -34,15 +34,16 @@ html_title = f"fenchel {release}"
 html_copy_source = False
 
 
-def generate(app):
+def generate(app, config):
     """Write what the pages include: figures, the two tables, the lists of names."""
-    folder = Path(app.srcdir) / "_generated"
+    source = Path(app.srcdir)
+    folder = source / "_generated"
     folder.mkdir(exist_ok=True)
     figures.write(folder)
     support.write(folder)
     benchmarks.write(folder)
-    reference.write(Path(app.srcdir) / "reference")
+    reference.write(source / "reference")
 
 
 def setup(app):
-    app.connect("builder-inited", generate, priority=100)  # before autosummary looks for stubs
+    app.connect("config-inited", generate)  # before Sphinx looks which files there are

@@ -13,6 +13,7 @@ ROOMS = (
 
 def write(folder: Path) -> None:
     """Write `room`.rst for every room there is, and the index of them."""
+    folder.mkdir(exist_ok=True)
     found = [room for room in ROOMS if importlib.util.find_spec(f"fenchel.{room}") is not None]
     for room in found:
         _write_if_new(folder / f"{room}.rst", page(f"fenchel.{room}"))
