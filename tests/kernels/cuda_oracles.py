@@ -34,8 +34,14 @@ def magnitude_share(s, theta, width, p):
 
 
 def magnitude_theta(s, k, width, p):
-    """Dual threshold by halving on the logarithmic scale; 0 < k < number of nonzeros."""
-    f = lambda log: magnitude_share(s, np.exp(log), width, p).sum() - k  # noqa: E731
+    """Dual threshold by halving on the logarithmic scale; 0 < k < number of nonzeros.
+
+    Hard rows are known in closed form, where halving would stop a root of the rounding too early.
+    """
+    order = np.sort(s.astype(np.float64))[::-1]
+    if k == int(k) and order[k - 1] >= order[k] + width * order[k] ** (p - 1):
+        return order[k]
+    f = lambda log: magnitude_share(s, np.exp(log), width, p).sum() - k
     return np.exp(bisect(f, -60.0, np.log(s.max())))
 
 
@@ -89,7 +95,7 @@ def min_max_fit(n, value, increasing=True):
 
 def pnorm_value(y, weights, p):
     """Minimiser of sum weights |y - v|^p, by halving."""
-    f = lambda v: (weights * np.sign(y - v) * np.abs(y - v) ** (p - 1)).sum()  # noqa: E731
+    f = lambda v: (weights * np.sign(y - v) * np.abs(y - v) ** (p - 1)).sum()
     return bisect(f, y.min(), y.max())
 
 

@@ -9,14 +9,12 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import fenchel_backends
 import numpy as np
 import pytest
-
-import fenchel_backends
 from fenchel_backends.kernels.table import FUSED, KERNELS
 
 SOURCES = Path(fenchel_backends.__path__[0]) / "kernels" / "cuda"
-SUFFIX = {"float32": "float32", "float64": "float64"}
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
@@ -50,7 +48,7 @@ def _build(flags, target):
 
 
 def run(symbol, params, *arrays, mode="serial", block=8, grid=2, in_memory=False):
-    """Launch `symbol` on the host; arrays in order, inputs then outputs, outputs filled in place."""
+    """Launch `symbol` on the host; arrays are inputs, then outputs, which it fills in place."""
     rows, n = next(array.shape for array in arrays if array.ndim == 2)
     dtype = next(array.dtype for array in arrays if array.dtype.kind == "f")
     params = np.ascontiguousarray(np.atleast_2d(np.asarray(params, dtype)))

@@ -1,4 +1,4 @@
-"""The fused kernels of the CUDA sources, on the host: values by oracles, pullbacks by differences."""
+"""The fused kernels of the CUDA sources, on the host: oracles, and differences for pullbacks."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,10 @@ def check_pullback(rng, name, inputs, params, launch, atol=1e-6):
     got = fused_vjp(name, g, inputs, params, outputs, **launch)
     for r in range(len(x)):
         rest = [other[r : r + 1] for other in inputs[1:]]
-        value = lambda row, rest=rest: fused(name, [row[None], *rest], params)[0][0]
+
+        def value(row, rest=rest):
+            return fused(name, [row[None], *rest], params)[0][0]
+
         assert np.allclose(got[r], oracle.numerical_vjp(value, x[r], g[r]), atol=atol)
 
 

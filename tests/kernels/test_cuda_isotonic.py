@@ -178,7 +178,10 @@ def test_pnorm_fit(rng, launch, increasing, p):
     blocks, fit = kernel("pnorm_isotonic_blocks", [y, weights], (p, increasing), **launch)
     assert oracle.well_formed(blocks)
     for r in range(2):
-        value = lambda a, b, r=r: oracle.pnorm_value(y[r, a : b + 1], weights[r, a : b + 1], p)
+
+        def value(a, b, r=r):
+            return oracle.pnorm_value(y[r, a : b + 1], weights[r, a : b + 1], p)
+
         assert np.allclose(fit[r], oracle.min_max_fit(15, value, increasing), atol=1e-7)
         assert np.array_equal(fit[r], fit[r][blocks[r]])
 

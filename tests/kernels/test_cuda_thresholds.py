@@ -72,10 +72,15 @@ def test_mask_of_heavy_tails(rng, scale, width):
 @modes
 def test_mask_edges(launch):
     x = np.array(
-        [[1.0, 2.0, -INF, 4.0], [1.0, INF, 2.0, INF], [INF, INF, INF, -INF], [-INF] * 4]
-        + [[1.0, np.nan, 2.0, 3.0]]
+        [
+            [1.0, 2.0, -INF, 4.0],
+            [1.0, INF, 2.0, INF],
+            [INF, INF, INF, -INF],
+            [-INF] * 4,
+            [1.0, np.nan, 2.0, 3.0],
+        ]
     )
-    at = lambda k: kernel("mask_threshold", [x], (k, 0.5, 2.0), **launch)  # noqa: E731
+    at = lambda k: kernel("mask_threshold", [x], (k, 0.5, 2.0), **launch)
     assert np.array_equal(at(0), [INF, INF, INF, INF, np.nan], equal_nan=True)
     assert np.array_equal(at(4), [0.5, 0.5, 0, 0, np.nan], equal_nan=True)
     assert at(3)[0] == 0.5
@@ -118,7 +123,7 @@ def test_magnitude_of_any_row(x, share, width, p):
 @modes
 def test_magnitude_edges(launch):
     s = np.array([[3.0, 0.0, 1.0, 1e-12], [INF, 2.0, 0.0, 1.0], [np.nan, 1.0, 2.0, 3.0]])
-    at = lambda k: kernel("magnitude_threshold", [s], (k, 0.5, 2.0), **launch)  # noqa: E731
+    at = lambda k: kernel("magnitude_threshold", [s], (k, 0.5, 2.0), **launch)
     assert np.array_equal(at(0), [INF, INF, np.nan], equal_nan=True)
     assert np.array_equal(at(3), [0, 0, np.nan], equal_nan=True)
     assert np.array_equal(at(1)[:2], [1.0, 2.0])  # hard: the largest entry that is off
@@ -204,7 +209,7 @@ def test_pooling_of_any_row(x, share, width, magnitude):
 @modes
 def test_pooling_edges(launch):
     s = np.array([[4.0, 2.0, 1.0, -INF], [INF, INF, 2.0, 1.0], [3.0, 2.0, np.nan, 0.0]])
-    at = lambda k: kernel("topk_pav_threshold", [s], (k, 0.5, 2.0, 0), **launch)  # noqa: E731
+    at = lambda k: kernel("topk_pav_threshold", [s], (k, 0.5, 2.0, 0), **launch)
     assert np.array_equal(at(0)[0], [INF, INF, np.nan], equal_nan=True)
     assert np.array_equal(at(3)[0][:1], [0.5])
     assert np.array_equal(at(2)[0][1:], [2.0, np.nan], equal_nan=True)
