@@ -53,14 +53,13 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         axes = in_axes if isinstance(in_axes, tuple | list) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise ValueError(f"`in_axes` must have {len(args)} entries; got {len(axes)}")
-        leaves, structure = optree.tree_flatten(args, none_is_leaf=True)
+        tree: Any = args
+        leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
         places = _leaf_axes(tuple(axes), args)
         size = _length(leaves, places)
         rows = []
         for i in range(size):
-            row = [
-                x if a is None else _index(x, a, i) for x, a in zip(leaves, places, strict=True)
-            ]
+            row = [x if a is None else _index(x, a, i) for x, a in zip(leaves, places, strict=True)]
             rows.append(f(*optree.tree_unflatten(structure, row)))
         return _stack_rows(rows, out_axes, _any_space(leaves))
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from .rules import Composite, Rule, any_traced
+from .fitting import any_traced
+from .rules import Composite, Rule
 from .traced import Array, Traced, strip
 
 __all__ = ["RULES"]
 
 
-def _asarray(xp: Any, obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Array:
+def _asarray(
+    xp: Any, obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None
+) -> Array:
     """Traced arrays are immutable: they are returned as they are; lists of them are stacked."""
     if isinstance(obj, list | tuple):
         obj = xp.stack([_member(xp, x, obj) for x in obj])
     if device is not None and device != xp.device(obj):
-        raise ValueError(f"`device` must be {xp.device(obj)} (the tape moves no data); got {device}")
+        raise ValueError(
+            f"`device` must be {xp.device(obj)} (the tape moves no data); got {device}"
+        )
     return obj if dtype is None else xp.astype(obj, dtype)
 
 
@@ -35,7 +40,9 @@ def _first_traced(tree: Any) -> Array:
     raise TypeError("no traced array in the list")
 
 
-def _full(xp: Any, shape: Any, fill_value: Array, *, dtype: Any = None, device: Any = None) -> Array:
+def _full(
+    xp: Any, shape: Any, fill_value: Array, *, dtype: Any = None, device: Any = None
+) -> Array:
     fill = fill_value if dtype is None else xp.astype(fill_value, dtype)
     return xp.broadcast_to(fill, (shape,) if isinstance(shape, int) else tuple(shape))
 

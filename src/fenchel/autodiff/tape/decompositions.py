@@ -2,7 +2,8 @@
 
 The pullbacks are their transposes, see `rules.Spectral`. Equal eigenvalues or singular values get
 no rotation between their vectors: functions of the values alone are right there all the same.
-Sources: Giles (2008); Walter & Lehmann (2018) for QR; Golub & Pereyra (1973) for the pseudo-inverse.
+Sources: Giles (2008); Walter & Lehmann (2018) for QR; Golub & Pereyra (1973) for the
+pseudo-inverse.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ def _is_complex(xp: Any, x: Array) -> bool:
 def _inverse_differences(xp: Any, values: Array) -> Array:
     """1 / (v_j - v_i), zero where the two agree."""
     gaps = xp.subtract(xp.expand_dims(values, axis=-2), xp.expand_dims(values, axis=-1))
-    same = xp.equal(gaps, 0)
-    return xp.where(same, xp.zeros_like(gaps), xp.reciprocal(xp.where(same, xp.ones_like(gaps), gaps)))
+    return _safe_inverse(xp, gaps)
+
+
+def _safe_inverse(xp: Any, x: Array) -> Array:
+    """1 / x, zero where x is."""
+    zero = xp.equal(x, 0)
+    safe = xp.where(zero, xp.ones_like(x), x)
+    return xp.where(zero, xp.zeros_like(x), xp.reciprocal(safe))
 
 
 def _like(xp: Any, factor: Array, x: Array) -> Array:
@@ -69,16 +76,13 @@ def _svd_push(
     row, column = xp.expand_dims(s, axis=-2), xp.expand_dims(s, axis=-1)
     # 1 / (s_j^2 - s_i^2) as a product keeps the digits of close singular values.
     total = xp.add(row, column)
-    none = xp.equal(total, 0)
-    inverse_total = xp.where(none, xp.zeros_like(total), xp.reciprocal(xp.where(none, xp.ones_like(total), total)))
-    gap = _like(xp, xp.multiply(_inverse_differences(xp, s), inverse_total), inner)
+    gap = xp.multiply(_inverse_differences(xp, s), _safe_inverse(xp, total))
+    gap = _like(xp, gap, inner)
     right = xp.multiply(inner, _like(xp, row, inner))
     left = xp.multiply(_like(xp, column, inner), inner)
     du = xp.matmul(u, xp.multiply(gap, xp.add(right, _adjoint(xp, right))))
     dv = xp.matmul(v, xp.multiply(gap, xp.add(left, _adjoint(xp, left))))
-    zero = xp.equal(s, 0)
-    inverse = xp.where(zero, xp.zeros_like(s), xp.reciprocal(xp.where(zero, xp.ones_like(s), s)))
-    inverse = _like(xp, xp.expand_dims(inverse, axis=-2), inner)
+    inverse = _like(xp, xp.expand_dims(_safe_inverse(xp, s), axis=-2), inner)
     if m > n:
         du = xp.add(du, xp.multiply(_outside(xp, u, xp.matmul(t, v)), inverse))
     if n > m:
@@ -110,9 +114,7 @@ def _qr_push(
             f"derivative of qr; got shape {x.shape} and mode {mode!r}"
         )
     # t r^{-1}, by a solve with r transposed.
-    scaled = xp.matrix_transpose(
-        xp.linalg.solve(xp.matrix_transpose(r), xp.matrix_transpose(t))
-    )
+    scaled = xp.matrix_transpose(xp.linalg.solve(xp.matrix_transpose(r), xp.matrix_transpose(t)))
     inner = xp.matmul(_adjoint(xp, q), scaled)
     lower = xp.tril(inner, k=-1)
     turn = xp.subtract(lower, _adjoint(xp, lower))

@@ -171,7 +171,7 @@ _BINARY = {
 }
 
 
-# -- functions of complex numbers that are not holomorphic: both directions -------------------------
+# -- functions of complex numbers that are not holomorphic: both directions ------------------------
 
 
 def _is_complex(xp: Any, x: Array) -> bool:
@@ -231,9 +231,7 @@ def _select(xp: Any, g: Array, condition: Array) -> Array:
     return xp.where(condition, g, xp.zeros_like(g))
 
 
-def _clip_x(
-    xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None
-) -> Array:
+def _clip_x(xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None) -> Array:
     if min is not None:
         g = _select(xp, g, xp.greater_equal(x, min))
     if max is not None:
@@ -241,16 +239,12 @@ def _clip_x(
     return g
 
 
-def _clip_min(
-    xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None
-) -> Array:
+def _clip_min(xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None) -> Array:
     g = _select(xp, g, xp.less(x, min))
     return g if max is None else _select(xp, g, xp.less_equal(min, max))
 
 
-def _clip_max(
-    xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None
-) -> Array:
+def _clip_max(xp: Any, g: Array, out: Array, x: Array, min: Any = None, max: Any = None) -> Array:
     # An upper bound below the lower one wins, as in the standard's min(max(x, lower), upper).
     above = xp.greater(x, max)
     return _select(xp, g, above if min is None else xp.logical_or(above, xp.greater(min, max)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .axes import as_tuple, normalize
-from .rules import Composite, Linear, Rule, cast
+from .fitting import cast
+from .rules import Composite, Linear, Rule
 from .traced import Array
 
 __all__ = ["RULES"]
@@ -52,17 +53,13 @@ def _over_axes(name: str) -> Any:
     return formula
 
 
-def _rfft(
-    xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward"
-) -> Array:
+def _rfft(xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward") -> Array:
     axis = normalize(axis, len(x.shape))
     full = xp.fft.fft(_to_complex(xp, x), n=n, axis=axis, norm=norm)
     return _resize(xp, full, full.shape[axis] // 2 + 1, axis)
 
 
-def _irfft(
-    xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward"
-) -> Array:
+def _irfft(xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward") -> Array:
     axis = normalize(axis, len(x.shape))
     n = 2 * (x.shape[axis] - 1) if n is None else n
     half = _resize(xp, x, n // 2 + 1, axis)
@@ -78,15 +75,11 @@ def _to_complex(xp: Any, x: Array) -> Array:
     return x if x.dtype == wide else xp.astype(x, wide)
 
 
-def _hfft(
-    xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward"
-) -> Array:
+def _hfft(xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward") -> Array:
     return xp.fft.irfft(xp.conj(x), n=n, axis=axis, norm=_OPPOSITE[norm])
 
 
-def _ihfft(
-    xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward"
-) -> Array:
+def _ihfft(xp: Any, x: Array, /, *, n: Any = None, axis: int = -1, norm: str = "backward") -> Array:
     return xp.conj(xp.fft.rfft(x, n=n, axis=axis, norm=_OPPOSITE[norm]))
 
 

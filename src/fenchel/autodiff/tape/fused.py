@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .rules import Rule, any_traced
+from .fitting import any_traced
+from .rules import Rule
 from .traced import Array, Traced
 
 __all__ = ["fused_node"]
 
 
 class _FusedNode(Rule):
-    """The node: `reverse` for a plain cotangent, the formula otherwise."""
+    """The node: the rule's pullback for a plain cotangent, the formula otherwise."""
 
     def __init__(self, rule: Any, formula: Callable[[Array], Array]) -> None:
         self.rule = rule
@@ -31,7 +32,7 @@ class _FusedNode(Rule):
         if type(g) is Traced:
             (c,) = vjp(self.formula, x)[1](g)
         else:
-            c = self.rule.reverse(g, x, params, constants, out, *saved)
+            c = self.rule.pullback(g, x, params, constants, (out, *saved))
         have = held[slot]
         held[slot] = c if have is None else xp.add(have, c)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .axes import normalize
-from .rules import Composite, General, Multilinear, Rule, fit
+from .fitting import fit
+from .rules import Composite, General, Multilinear, Rule
 from .traced import Array, Traced, strip
 
 __all__ = ["RULES", "symmetric_part"]
@@ -79,9 +80,7 @@ def _outer(xp: Any, x: Array, y: Array, /) -> Array:
 def _cross(xp: Any, x: Array, y: Array, /, *, axis: int = -1) -> Array:
     x, y = xp.broadcast_arrays(x, y)
     place = (slice(None),) * normalize(axis, len(x.shape))
-    (a, b, c), (d, e, f) = (
-        [z[(*place, i, Ellipsis)] for i in range(3)] for z in (x, y)
-    )
+    (a, b, c), (d, e, f) = ([z[(*place, i, Ellipsis)] for i in range(3)] for z in (x, y))
     parts = [
         xp.subtract(xp.multiply(b, f), xp.multiply(c, e)),
         xp.subtract(xp.multiply(c, d), xp.multiply(a, f)),

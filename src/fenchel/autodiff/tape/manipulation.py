@@ -6,7 +6,8 @@ from itertools import accumulate
 from typing import Any
 
 from .axes import inverse_permutation, normalize
-from .rules import Composite, Linear, Rule, Sequence, cast, fit
+from .fitting import cast, fit
+from .rules import Composite, Linear, Rule, Sequence
 from .traced import Array, Traced, strip
 
 __all__ = ["RULES"]
@@ -54,9 +55,7 @@ def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _roll_transpose(
-    xp: Any, g: Array, x: Array, /, shift: Any, *, axis: Any = None
-) -> Array:
+def _roll_transpose(xp: Any, g: Array, x: Array, /, shift: Any, *, axis: Any = None) -> Array:
     back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
     return xp.roll(g, back, axis=axis)
 
@@ -143,7 +142,8 @@ class _Astype(Linear):
         def astype(x: Array, dtype: Any, /, **options: Any) -> Array:
             if type(x) is not Traced:
                 return fn(x, dtype, **options)
-            if not space.base.isdtype(_as_dtype(space, dtype), ("real floating", "complex floating")):
+            floating = ("real floating", "complex floating")
+            if not space.base.isdtype(_as_dtype(space, dtype), floating):
                 return fn(strip(x), dtype, **options)
             if dtype == x.dtype:
                 return x

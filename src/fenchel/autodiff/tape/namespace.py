@@ -164,4 +164,4 @@ def bind(space: TapeNamespace, full_name: str, plain: Any) -> Callable[..., Any]
         return getattr(plain, name)  # type: ignore[no-any-return]
     if not rule.name:
         rule.name = full_name
-    return rule.bind(space, getattr(plain, name))  # type: ignore[no-any-return]
+    return rule.bind(space, getattr(plain, name))

@@ -54,9 +54,7 @@ def _power_norm(xp: Any, size: Array, p: float, where: dict[str, Any]) -> Array:
     return xp.where(special, xp.zeros_like(root), root)
 
 
-def _matrix_norm(
-    xp: Any, x: Array, /, *, keepdims: bool = False, ord: Any = "fro"
-) -> Array:
+def _matrix_norm(xp: Any, x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
     if ord == "fro":
         return xp.linalg.vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):

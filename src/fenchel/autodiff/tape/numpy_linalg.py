@@ -28,11 +28,11 @@ def _norm(xp: Any, x: Array, ord: Any = None, axis: Any = None, keepdims: bool =
     return xp.reshape(out, tuple(1 if i in places else n for i, n in enumerate(x.shape)))
 
 
-def _eigh(xp: Any, a: Array, UPLO: str = "L") -> Any:  # noqa: N803
+def _eigh(xp: Any, a: Array, UPLO: str = "L") -> Any:
     return xp.linalg.eigh(_from_triangle(xp, a, UPLO))
 
 
-def _eigvalsh(xp: Any, a: Array, UPLO: str = "L") -> Array:  # noqa: N803
+def _eigvalsh(xp: Any, a: Array, UPLO: str = "L") -> Array:
     return xp.linalg.eigvalsh(_from_triangle(xp, a, UPLO))
 
 
@@ -52,7 +52,9 @@ def _qr(xp: Any, a: Array, mode: str = "reduced") -> Any:
     return xp.linalg.qr(a, mode=mode)
 
 
-def _pinv(xp: Any, a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Array:
+def _pinv(
+    xp: Any, a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
+) -> Array:
     return xp.linalg.pinv(a, rtol=rcond if rtol is None else rtol)
 
 
@@ -91,7 +93,12 @@ def _transform(name: str) -> Callable[..., Array]:
 
 def _transform_many(name: str, default_axes: Any) -> Callable[..., Array]:
     def function(
-        xp: Any, a: Array, s: Any = None, axes: Any = default_axes, norm: Any = None, out: Any = None
+        xp: Any,
+        a: Array,
+        s: Any = None,
+        axes: Any = default_axes,
+        norm: Any = None,
+        out: Any = None,
     ) -> Array:
         return getattr(xp.fft, name)(a, s=s, axes=axes, norm=norm or "backward")
 

@@ -25,16 +25,16 @@ _LEAVING = frozenset({"item", "tolist", "tobytes", "tofile", "dumps", "dump", "v
 
 def _reshape(xp: Any, x: Array, *shape: Any, order: str = "C") -> Array:
     sizes = shape[0] if len(shape) == 1 else shape
-    return _FUNCTIONS["reshape"](xp, x, sizes, order)  # type: ignore[no-any-return]
+    return _FUNCTIONS["reshape"](xp, x, sizes, order)
 
 
 def _transpose(xp: Any, x: Array, *axes: Any) -> Array:
     order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else (axes or None)
-    return _FUNCTIONS["transpose"](xp, x, order)  # type: ignore[no-any-return]
+    return _FUNCTIONS["transpose"](xp, x, order)
 
 
 def _flatten(xp: Any, x: Array, order: str = "C") -> Array:
-    return _FUNCTIONS["ravel"](xp, x, order)  # type: ignore[no-any-return]
+    return _FUNCTIONS["ravel"](xp, x, order)
 
 
 _METHODS: dict[str, Callable[..., Any]] = {

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from string import ascii_letters
 from typing import Any
 
-from .rules import General, deepest, fit
+from .fitting import deepest, fit
+from .rules import General
 from .traced import Array
 
 __all__ = ["FUNCTIONS"]
@@ -48,9 +49,7 @@ def _kron(xp: Any, a: Array, b: Array) -> Array:
     sb = (1,) * (ndim - len(b.shape)) + tuple(b.shape)
     left = xp.reshape(a, tuple(n for size in sa for n in (size, 1)))
     right = xp.reshape(b, tuple(n for size in sb for n in (1, size)))
-    return xp.reshape(
-        xp.multiply(left, right), tuple(n * m for n, m in zip(sa, sb, strict=True))
-    )
+    return xp.reshape(xp.multiply(left, right), tuple(n * m for n, m in zip(sa, sb, strict=True)))
 
 
 def _cross(xp: Any, a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1,

@@ -64,7 +64,7 @@ def apply_function(self: Traced, function: Any, types: Any, args: Any, kwargs: A
             f"with a traced array of {space.library}"
         )
     if kwargs.get("out") is not None:
-        raise TypeError(f"`out` of numpy.{name} must be None: traced arrays are not written in place")
+        raise TypeError(f"`out` of numpy.{name} must be None: traced arrays are read only")
     served = _FUNCTIONS.get(name)
     if served is not None:
         return served(space, *args, **kwargs)

@@ -24,24 +24,42 @@ def _keep(keepdims: Any) -> bool:
 
 
 def _sum(
-    xp: Any, a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = None, where: Any = _DEFAULT,
+    xp: Any,
+    a: Array,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = _DEFAULT,
 ) -> Array:
     total = xp.sum(_masked(xp, a, where, 0.0), axis=axis, dtype=dtype, keepdims=_keep(keepdims))
     return total if initial is None else xp.add(total, initial)
 
 
 def _prod(
-    xp: Any, a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = None, where: Any = _DEFAULT,
+    xp: Any,
+    a: Array,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = _DEFAULT,
 ) -> Array:
     total = xp.prod(_masked(xp, a, where, 1.0), axis=axis, dtype=dtype, keepdims=_keep(keepdims))
     return total if initial is None else xp.multiply(total, initial)
 
 
 def _mean(
-    xp: Any, a: Array, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    *, where: Any = _DEFAULT,
+    xp: Any,
+    a: Array,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    *,
+    where: Any = _DEFAULT,
 ) -> Array:
     if where is not _DEFAULT and where is not True:
         count = xp.base.sum(
@@ -53,8 +71,13 @@ def _mean(
 
 def _extremum(name: str, neutral: float) -> Callable[..., Array]:
     def extremum(
-        xp: Any, a: Array, axis: Any = None, out: Any = None, keepdims: Any = False,
-        initial: Any = None, where: Any = _DEFAULT,
+        xp: Any,
+        a: Array,
+        axis: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = None,
+        where: Any = _DEFAULT,
     ) -> Array:
         a = _masked(xp, a, where, neutral)
         found = getattr(xp, name)(a, axis=axis, keepdims=_keep(keepdims))
@@ -67,8 +90,16 @@ def _extremum(name: str, neutral: float) -> Callable[..., Array]:
 
 def _spread(name: str) -> Callable[..., Array]:
     def deviation(
-        xp: Any, a: Array, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0,
-        keepdims: Any = False, *, correction: float | None = None, **options: Any,
+        xp: Any,
+        a: Array,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        ddof: float = 0,
+        keepdims: Any = False,
+        *,
+        correction: float | None = None,
+        **options: Any,
     ) -> Array:
         lost = ddof if correction is None else correction
         return getattr(xp, name)(a, axis=axis, correction=lost, keepdims=_keep(keepdims))
@@ -99,12 +130,19 @@ def _ignoring_nan(function: Callable[..., Array], neutral: float) -> Callable[..
     return reduce
 
 
-def _nanmean(xp: Any, a: Array, axis: Any = None, *, keepdims: Any = False, **options: Any) -> Array:
+def _nanmean(
+    xp: Any, a: Array, axis: Any = None, *, keepdims: Any = False, **options: Any
+) -> Array:
     return _mean(xp, a, axis, keepdims=keepdims, where=~xp.isnan(a))
 
 
 def _average(
-    xp: Any, a: Array, axis: Any = None, weights: Any = None, returned: bool = False, *,
+    xp: Any,
+    a: Array,
+    axis: Any = None,
+    weights: Any = None,
+    returned: bool = False,
+    *,
     keepdims: Any = False,
 ) -> Any:
     if weights is None:
@@ -122,8 +160,14 @@ def _average(
 
 
 def _quantile(
-    xp: Any, a: Array, q: Any, axis: Any = None, *args: Any, method: str = "linear",
-    keepdims: Any = False, **options: Any,
+    xp: Any,
+    a: Array,
+    q: Any,
+    axis: Any = None,
+    *args: Any,
+    method: str = "linear",
+    keepdims: Any = False,
+    **options: Any,
 ) -> Array:
     if method != "linear" or _keep(keepdims) or isinstance(axis, tuple):
         raise TypeError("numpy.quantile of traced arrays has method 'linear' along one axis only")
@@ -144,7 +188,11 @@ def _percentile(xp: Any, a: Array, q: Any, axis: Any = None, *args: Any, **optio
 
 
 def _median(
-    xp: Any, a: Array, axis: Any = None, out: Any = None, overwrite_input: bool = False,
+    xp: Any,
+    a: Array,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
     keepdims: Any = False,
 ) -> Array:
     if axis is None:
@@ -162,7 +210,8 @@ def _diff(
 ) -> Array:
     ends = {"prepend": prepend, "append": append}
     given = {
-        k: xp.asarray(v) for k, v in ends.items()
+        k: xp.asarray(v)
+        for k, v in ends.items()
         if v is not None and type(v).__name__ != "_NoValueType"
     }
     return xp.diff(a, n=n, axis=axis, **given)

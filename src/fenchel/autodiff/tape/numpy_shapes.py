@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from .axes import normalize
@@ -34,7 +35,14 @@ def _atleast(ndim: int) -> Callable[..., Any]:
 
 
 def _reshape(
-    xp: Any, a: Array, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None
+    xp: Any,
+    a: Array,
+    /,
+    shape: Any = None,
+    order: str = "C",
+    *,
+    newshape: Any = None,
+    copy: Any = None,
 ) -> Array:
     if order not in ("C", "A"):
         raise TypeError(f"`order` must be 'C' for traced arrays; got {order!r}")
@@ -77,7 +85,9 @@ def _expand_dims(xp: Any, a: Array, axis: Any) -> Array:
     return xp.reshape(a, tuple(1 if i in places else next(sizes) for i in range(ndim)))
 
 
-def _concatenate(xp: Any, arrays: Any, axis: Any = 0, *, dtype: Any = None, **options: Any) -> Array:
+def _concatenate(
+    xp: Any, arrays: Any, axis: Any = 0, *, dtype: Any = None, **options: Any
+) -> Array:
     out = xp.concat([xp.asarray(x) for x in arrays], axis=axis)
     return out if dtype is None else xp.astype(out, dtype)
 
@@ -116,8 +126,7 @@ def _array_split(xp: Any, ary: Array, indices_or_sections: Any, axis: int = 0) -
         cuts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
     else:
         cuts = [0, *[int(i) for i in indices_or_sections], n]
-    pairs = zip(cuts[:-1], cuts[1:], strict=True)
-    return [ary[(*place, slice(low, high), Ellipsis)] for low, high in pairs]
+    return [ary[(*place, slice(low, high), Ellipsis)] for low, high in pairwise(cuts)]
 
 
 def _split(xp: Any, ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -126,7 +135,7 @@ def _split(xp: Any, ary: Array, indices_or_sections: Any, axis: int = 0) -> list
     return _array_split(xp, ary, indices_or_sections, axis)
 
 
-def _tile(xp: Any, A: Array, reps: Any) -> Array:  # noqa: N803
+def _tile(xp: Any, A: Array, reps: Any) -> Array:
     return xp.tile(A, _shape_of(reps))
 
 

@@ -111,13 +111,11 @@ def apply(
     if method == "__call__":
         refused = set(options) - {"casting", "order", "subok"}
         if refused:
-            raise TypeError(
-                f"numpy.{name} of traced arrays takes no `{sorted(refused)[0]}`"
-            )
+            raise TypeError(f"numpy.{name} of traced arrays takes no `{sorted(refused)[0]}`")
         out = _resolve(space, ufunc, x)(*inputs)
         return out if dtype is None else space.astype(out, dtype)
     if method == "reduce" and name in _REDUCTIONS and not set(options) - {"axis", "keepdims"}:
-        axis = kwargs["axis"] if "axis" in kwargs else 0
+        axis = kwargs.get("axis", 0)
         reduce = getattr(space, _REDUCTIONS[name])
         return reduce(inputs[0], axis=axis, keepdims=bool(options.get("keepdims", False)))
     if method == "accumulate" and name in _RUNNING:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from .axes import as_tuple, count_along, expand_reduced, normalize
-from .rules import Composite, General, Linear, Rule, cast
+from .fitting import cast
+from .rules import Composite, General, Linear, Rule
 from .traced import Array
 
 __all__ = ["RULES"]

@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .levels import PICK
+from .fitting import any_traced, deepest, fit, split_level, spread
 from .traced import Array, Traced, strip
 
 __all__ = [
-    "PICK",
     "Binary",
     "Composite",
     "Constant",
@@ -27,69 +26,10 @@ __all__ = [
     "Linear",
     "Multilinear",
     "Rule",
+    "Sequence",
     "Spectral",
     "Unary",
-    "deepest",
-    "fit",
-    "split_level",
 ]
-
-
-def deepest(args: Any) -> Any:
-    """Return the deepest level among `args`, None if nothing is traced."""
-    level = None
-    for x in args:
-        if type(x) is Traced and (level is None or x._level.depth > level.depth):
-            level = x._level
-    return level
-
-
-def split_level(args: Any, level: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the slots at `level` and the values under it; None marks a constant."""
-    slots, values = [], []
-    for x in args:
-        if type(x) is Traced:
-            if x._level is level:
-                slots.append(x._slot)
-                values.append(x._value)
-                continue
-            level.space.check_same(x)
-        slots.append(None)
-        values.append(x)
-    return tuple(slots), tuple(values)
-
-
-def fit(xp: Any, g: Array, x: Array) -> Array:
-    """Return the cotangent `g` summed over broadcast axes and cast for the argument `x`."""
-    shape = x.shape
-    if g.shape != shape:
-        lead = len(g.shape) - len(shape)
-        if lead > 0:
-            g = xp.sum(g, axis=tuple(range(lead)))
-        axes = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
-        if axes:
-            g = xp.sum(g, axis=axes, keepdims=True)
-        if g.shape != shape:  # an elementwise rule that did not broadcast, such as of `add`
-            g = xp.broadcast_to(g, shape)
-    if g.dtype is not x.dtype and g.dtype != x.dtype:
-        g = cast(xp, g, x.dtype)
-    return g
-
-
-def cast(xp: Any, g: Array, dtype: Any) -> Array:
-    """Cast a tangent or cotangent; complex to real keeps the real part."""
-    if xp.isdtype(g.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
-        g = xp.real(g)
-    return g if g.dtype == dtype else xp.astype(g, dtype)
-
-
-def spread(xp: Any, t: Array, out: Array) -> Array:
-    """Return a tangent broadcast and cast to the value `out`."""
-    if t.shape != out.shape:
-        t = xp.broadcast_to(t, out.shape)
-    if t.dtype is not out.dtype and t.dtype != out.dtype:
-        t = cast(xp, t, out.dtype)
-    return t
 
 
 class Rule:
@@ -332,9 +272,7 @@ class Sequence(Rule):
 
     def push(self, xp: Any, tangents: Any, args: Any, out: Array, params: Any) -> Array:
         """Join the tangents."""
-        parts = [
-            xp.zeros_like(x) if t is None else t for t, x in zip(tangents, args, strict=True)
-        ]
+        parts = [xp.zeros_like(x) if t is None else t for t, x in zip(tangents, args, strict=True)]
         return spread(xp, getattr(xp, self.name)(parts, **params), out)
 
 
@@ -418,10 +356,3 @@ class Composite(Rule):
             return formula(space, *args, **params)
 
         return apply
-
-
-def any_traced(args: Any) -> bool:
-    """Whether a traced array is among `args`, or in a list or tuple among them."""
-    return any(
-        type(x) is Traced or (isinstance(x, list | tuple) and any_traced(x)) for x in args
-    )

@@ -1,7 +1,7 @@
 """Special functions: derivative rules by the names of `scipy.special`.
 
-A function is served where the base library has it; the derivative of one may need another
-(`gammaln` needs `digamma`), which rules find as `xp.special.digamma`.
+The base library computes, or `fenchel.special` where it has no such function. The derivative of one
+may need another (`gammaln` needs `digamma`), which rules find as `xp.special.digamma`.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 from math import log, pi, sqrt
 from typing import Any, NoReturn
 
+from ... import special as ours
 from .rules import Binary, Rule, Unary
 from .traced import Array
 
 __all__ = ["PlainSpecial", "TracedSpecial"]
 
+# Computed over the array API where the base library has no such function.
+_OURS = {name: getattr(ours, name) for name in ours.__all__}
 _TWO_OVER_ROOT_PI = 2.0 / sqrt(pi)
 _LOG_ROOT_TWO_PI = 0.5 * log(2.0 * pi)
 
 
 class PlainSpecial:
-    """Special functions of the base library."""
+    """Special functions of the base library, and ours where it has none."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
 
     def __getattr__(self, name: str) -> Any:
-        value = self.backend.special(name)
+        value = self.backend.special(name) or _OURS.get(name)
         if value is None:
             raise TypeError(f"{self.backend.name} has no special function {name!r}")
         self.__dict__[name] = value
@@ -49,9 +52,8 @@ class TracedSpecial:
 
     def find(self, name: str) -> Any:
         """Return the function, None if the base library or the tape does not have it."""
-        if name not in _RULES or self.plain.backend.special(name) is None:
-            return None
-        return getattr(self, name)
+        known = name in _OURS or self.plain.backend.special(name) is not None
+        return getattr(self, name) if known and name in _RULES else None
 
 
 def _gaussian(xp: Any, x: Array, shift: Array | float = 0.0) -> Array:
@@ -123,12 +125,8 @@ def _wrightomega(xp: Any, g: Array, x: Array, out: Array) -> Array:
 
 
 _UNARY = {
-    "erf": lambda xp, g, x, out: xp.multiply(
-        g, xp.multiply(_gaussian(xp, x), _TWO_OVER_ROOT_PI)
-    ),
-    "erfc": lambda xp, g, x, out: xp.multiply(
-        g, xp.multiply(_gaussian(xp, x), -_TWO_OVER_ROOT_PI)
-    ),
+    "erf": lambda xp, g, x, out: xp.multiply(g, xp.multiply(_gaussian(xp, x), _TWO_OVER_ROOT_PI)),
+    "erfc": lambda xp, g, x, out: xp.multiply(g, xp.multiply(_gaussian(xp, x), -_TWO_OVER_ROOT_PI)),
     "erfcx": _erfcx,
     "erfinv": _erfinv,
     "erfcinv": lambda xp, g, x, out: xp.negative(_erfinv(xp, g, x, out)),

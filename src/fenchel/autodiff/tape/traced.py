@@ -65,7 +65,7 @@ class Traced:
         return self._level.space.device(strip(self))
 
     @property
-    def T(self) -> Traced:  # noqa: N802
+    def T(self) -> Traced:
         """Transpose of a matrix; over NumPy all axes reversed."""
         axes = tuple(reversed(range(self.ndim)))
         if self.ndim == 2 or self._level.space.numpy_like:
@@ -73,14 +73,16 @@ class Traced:
         raise ValueError(f"`x` must have 2 axes for x.T; got {self.ndim}")
 
     @property
-    def mT(self) -> Traced:  # noqa: N802
+    def mT(self) -> Traced:
         """Transpose of the last two axes."""
         return self._level.space.matrix_transpose(self)  # type: ignore[no-any-return]
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Traced:
         """Return the array itself, which must lie on `device` already."""
         if device != self.device:
-            raise ValueError(f"`device` must be {self.device} (the tape moves no data); got {device}")
+            raise ValueError(
+                f"`device` must be {self.device} (the tape moves no data); got {device}"
+            )
         return self
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
@@ -246,7 +248,7 @@ def _install_operators() -> None:
         setattr(Traced, f"__{stem}__", _binary(name)[0])
     for stem, name in _UNARY.items():
         setattr(Traced, f"__{stem}__", _unary(name))
-    Traced.__divmod__ = _divmod  # type: ignore[attr-defined]
+    setattr(Traced, "__divmod__", _divmod)  # noqa: B010  (mypy reads it as the operator)
 
 
 def _unary(name: str) -> Any:

@@ -8,9 +8,21 @@ from typing import Any
 import array_api_compat
 import optree
 
+from .containers import (
+    as_float,
+    common_space,
+    flatten,
+    flatten_as,
+    is_active,
+    lower,
+    match_cotangent,
+    match_tangent,
+    slot_of,
+    unflatten,
+    zero_of,
+)
 from .levels import ForwardLevel, ReverseLevel
 from .namespace import TapeNamespace, space_of
-from .rules import cast
 from .traced import Array, Traced, strip
 
 __all__ = ["jvp", "linearize", "stop_gradient", "transpose_of", "value_and_grad", "vjp"]
@@ -51,18 +63,18 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pullback(1.0)[0].round(4).tolist()
     [1.0, 0.5403]
     """
-    leaves, structure = _flatten(primals)
-    space = _common_space(leaves)
+    leaves, structure = flatten(primals)
+    space = common_space(leaves)
     level = ReverseLevel(space)
-    inputs = [level.leaf(_as_float(space, x)) if _is_active(x) else x for x in leaves]
+    inputs = [level.leaf(as_float(space, x)) if is_active(x) else x for x in leaves]
     used = [x for x in inputs if type(x) is Traced and x._level is level]
-    out = f(*_unflatten(structure, inputs))
-    out_leaves, out_structure = _flatten(out)
-    out_slots = [_slot(y, level) for y in out_leaves]
-    values = [_lower(y, level) for y in out_leaves]
+    out = f(*unflatten(structure, inputs))
+    out_leaves, out_structure = flatten(out)
+    out_slots = [slot_of(y, level) for y in out_leaves]
+    values = [lower(y, level) for y in out_leaves]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = _match_cotangent(space, cotangent, out_structure, values)
+        given = match_cotangent(space, cotangent, out_structure, values)
         pairs = [
             (s, g) for s, g in zip(out_slots, given, strict=True) if s is not None and g is not None
         ]
@@ -71,10 +83,10 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
             space.zeros_like(x._value) if g is None else g for x, g in zip(used, found, strict=True)
         ]
         queue = iter(grads)
-        filled = [next(queue) if _is_active(x) else None for x in leaves]
-        return _unflatten(structure, filled)  # type: ignore[no-any-return]
+        filled = [next(queue) if is_active(x) else None for x in leaves]
+        return unflatten(structure, filled)  # type: ignore[no-any-return]
 
-    return _unflatten(out_structure, values), pullback
+    return unflatten(out_structure, values), pullback
 
 
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
@@ -115,24 +127,24 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     >>> float(y), float(dy)
     (9.0, 6.0)
     """
-    leaves, structure = _flatten(tuple(primals))
-    directions = _flatten_as(structure, tuple(tangents), len(leaves))
-    space = _common_space(leaves)
+    leaves, structure = flatten(tuple(primals))
+    directions = flatten_as(structure, tuple(tangents), len(leaves))
+    space = common_space(leaves)
     level = ForwardLevel(space)
     inputs = []
     for x, t in zip(leaves, directions, strict=True):
-        if _is_active(x):
-            value = _as_float(space, x)
-            inputs.append(level.leaf(value, _tangent(space, t, value, "tangents")))
+        if is_active(x):
+            value = as_float(space, x)
+            inputs.append(level.leaf(value, match_tangent(space, t, value, "tangents")))
         else:
             inputs.append(x)
-    out_leaves, out_structure = _flatten(f(*_unflatten(structure, inputs)))
-    values = [_lower(y, level) for y in out_leaves]
+    out_leaves, out_structure = flatten(f(*unflatten(structure, inputs)))
+    values = [lower(y, level) for y in out_leaves]
     found = [
-        y._slot if type(y) is Traced and y._level is level else _zero(space, v)
+        y._slot if type(y) is Traced and y._level is level else zero_of(space, v)
         for y, v in zip(out_leaves, values, strict=True)
     ]
-    return _unflatten(out_structure, values), _unflatten(out_structure, found)
+    return unflatten(out_structure, values), unflatten(out_structure, found)
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -170,30 +182,30 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     >>> push(np.asarray([1.0, 0.0])).tolist(), push(np.asarray([0.0, 1.0])).tolist()
     ([2.0, 0.0], [0.0, 6.0])
     """
-    leaves, structure = _flatten(primals)
-    space = _common_space(leaves)
+    leaves, structure = flatten(primals)
+    space = common_space(leaves)
     level = ReverseLevel(space)
-    inputs = [level.leaf(_as_float(space, x)) if _is_active(x) else x for x in leaves]
-    bases = [_lower(x, level) for x in inputs]
-    out_leaves, out_structure = _flatten(f(*_unflatten(structure, inputs)))
-    out_slots = [_slot(y, level) for y in out_leaves]
-    values = [_lower(y, level) for y in out_leaves]
+    inputs = [level.leaf(as_float(space, x)) if is_active(x) else x for x in leaves]
+    bases = [lower(x, level) for x in inputs]
+    out_leaves, out_structure = flatten(f(*unflatten(structure, inputs)))
+    out_slots = [slot_of(y, level) for y in out_leaves]
+    values = [lower(y, level) for y in out_leaves]
 
     def pushforward(*tangents: Any) -> Any:
-        given = _flatten_as(structure, tangents, len(leaves))
+        given = flatten_as(structure, tangents, len(leaves))
         active = [
-            _tangent(space, t, base, "tangents")
+            match_tangent(space, t, base, "tangents")
             for x, t, base in zip(leaves, given, bases, strict=True)
-            if _is_active(x)
+            if is_active(x)
         ]
         held = level.push(list(active))
         found = [
-            held[s] if s is not None and held[s] is not None else _zero(space, v)
+            held[s] if s is not None and held[s] is not None else zero_of(space, v)
             for s, v in zip(out_slots, values, strict=True)
         ]
-        return _unflatten(out_structure, found)
+        return unflatten(out_structure, found)
 
-    return _unflatten(out_structure, values), pushforward
+    return unflatten(out_structure, values), pushforward
 
 
 def value_and_grad(
@@ -305,141 +317,6 @@ def transpose_of(space: TapeNamespace, linear: Any, x: Array, cotangents: list[A
     return space.zeros_like(x) if found is None else found
 
 
-# -- containers ----------------------------------------------------------------------------------
-
-
-class _Leaf:
-    """The structure of a single array: spares the container machinery on the usual path."""
-
-
-_LEAF = _Leaf()
-_FLAT_TYPES: set[type] = {Traced, float}
-
-
-def _flatten(tree: Any) -> tuple[list[Any], Any]:
-    if type(tree) in _FLAT_TYPES:
-        return [tree], _LEAF
-    if array_api_compat.is_array_api_obj(tree):
-        _FLAT_TYPES.add(type(tree))
-        return [tree], _LEAF
-    if type(tree) is tuple and all(type(x) in _FLAT_TYPES for x in tree):
-        return list(tree), len(tree)
-    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
-    return list(leaves), structure
-
-
-def _unflatten(structure: Any, leaves: list[Any]) -> Any:
-    if structure is _LEAF:
-        return leaves[0]
-    if type(structure) is int:
-        return tuple(leaves)
-    return optree.tree_unflatten(structure, leaves)
-
-
-def _flatten_as(structure: Any, tree: Any, size: int) -> list[Any]:
-    """Return the leaves of a container of given structure; None may stand for any subtree."""
-    if tree is None:
-        return [None] * size
-    leaves, found = _flatten(tree)
-    if type(found) is type(structure) and found == structure:
-        return leaves
-    if structure is _LEAF or type(structure) is int or type(found) is int or found is _LEAF:
-        if len(leaves) == size:
-            return leaves
-    elif found == structure:
-        return leaves
-    raise ValueError(
-        f"the container must have the structure of its counterpart, with {size} arrays; "
-        f"got {len(leaves)}"
-    )
-
-
-# -- leaves --------------------------------------------------------------------------------------
-
-
-def _is_active(x: Any) -> bool:
-    """Whether a leaf is differentiated: floating arrays and Python floats."""
-    if type(x) is Traced or type(x) is float or type(x) is complex:
-        return True
-    dtype = getattr(x, "dtype", None)
-    if dtype is None:
-        return False
-    key = (type(x), dtype)  # data types of two libraries must not meet in a comparison
-    known = _FLOATING.get(key)
-    if known is None:
-        known = bool(space_of(x).base.isdtype(dtype, ("real floating", "complex floating")))
-        _FLOATING[key] = known
-    return known
-
-
-_FLOATING: dict[tuple[type, Any], bool] = {}
-
-
-def _common_space(leaves: list[Any]) -> TapeNamespace:
-    space = None
-    active = False
-    for x in leaves:
-        active = active or _is_active(x)
-        if type(x) is Traced or array_api_compat.is_array_api_obj(x):
-            found = space_of(x)
-            if space is not None and found is not space:
-                raise TypeError(
-                    f"arrays must belong to one library; got both {space.library} "
-                    f"and {found.library}"
-                )
-            space = found
-    if not active:
-        kinds = sorted({type(x).__qualname__ for x in leaves})
-        raise TypeError(f"differentiation needs a floating array; got {', '.join(kinds)}")
-    if space is None:  # Python floats alone: NumPy scalars stand in for them
-        import array_api_compat.numpy as host
-
-        space = space_of(host.asarray(0.0))
-    return space
-
-
-def _as_float(space: TapeNamespace, x: Any) -> Array:
-    return space.base.asarray(x) if type(x) is float or type(x) is complex else x
-
-
-def _slot(y: Any, level: Any) -> Any:
-    return y._slot if type(y) is Traced and y._level is level else None
-
-
-def _lower(y: Any, level: Any) -> Any:
-    return y._value if type(y) is Traced and y._level is level else y
-
-
-def _zero(space: TapeNamespace, value: Any) -> Any:
-    """Zero tangent of a constant value: None where the value has no derivative at all."""
-    if type(value) is float or type(value) is complex:
-        return 0.0
-    return space.zeros_like(value) if _is_active(value) else None
-
-
-def _tangent(space: TapeNamespace, t: Any, x: Array, name: str) -> Array:
-    if t is None:
-        return space.zeros_like(x)
-    t = space.accept(t)
-    if type(t) is float or type(t) is int:
-        t = space.full_like(x, t)
-    if t.shape != x.shape:
-        raise ValueError(
-            f"`{name}` must have the shapes of their counterparts; got {t.shape} for {x.shape}"
-        )
-    return t if t.dtype == x.dtype else cast(space, t, x.dtype)
-
-
-def _match_cotangent(
-    space: TapeNamespace, cotangent: Any, structure: Any, values: list[Any]
-) -> list[Any]:
-    given = _flatten_as(structure, cotangent, len(values))
-    return [
-        None if g is None or not _is_active(v) else _tangent(space, g, v, "cotangent")
-        for g, v in zip(given, values, strict=True)
-    ]
-
-
 # -- gradients -----------------------------------------------------------------------------------
 
 
@@ -451,7 +328,7 @@ def _position(i: int, n: int) -> int:
 
 def _check_scalar(value: Any) -> None:
     shape = () if type(value) is float else getattr(value, "shape", None)
-    if shape != () or not _is_active(value):
+    if shape != () or not is_active(value):
         what = type(value).__qualname__ if shape is None else f"shape {shape}"
         raise TypeError(f"the value of a differentiated function must be a 0-d float; got {what}")
     if type(value) is float:
@@ -471,7 +348,7 @@ def _marking(f: Callable[..., Any], mark: list[Any]) -> Callable[..., Any]:
     """Return `f` that notes the level its arguments are traced at, to lower `aux` from it."""
 
     def marked(*args: Any) -> Any:
-        leaves, _ = _flatten(args)
+        leaves, _ = flatten(args)
         traced = [x for x in leaves if type(x) is Traced]
         mark.append(max((x._level for x in traced), key=lambda level: level.depth, default=None))
         return f(*args)
@@ -480,4 +357,4 @@ def _marking(f: Callable[..., Any], mark: list[Any]) -> Callable[..., Any]:
 
 
 def _lower_tree(tree: Any, mark: list[Any]) -> Any:
-    return optree.tree_map(lambda x: _lower(x, mark[0]), tree, none_is_leaf=True)
+    return optree.tree_map(lambda x: lower(x, mark[0]), tree, none_is_leaf=True)
