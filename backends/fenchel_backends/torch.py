@@ -29,6 +29,7 @@ _SPECIAL = {
     "i1e": torch.special.i1e,
     "erf": torch.special.erf,
     "erfc": torch.special.erfc,
+    "erfcx": torch.special.erfcx,
     "ndtr": torch.special.ndtr,
     "log_ndtr": torch.special.log_ndtr,
     "ndtri": torch.special.ndtri,
@@ -195,6 +196,12 @@ class TorchBackend:
     def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
         """Inverse of `tree_flatten`."""
         return optree.tree_unflatten(structure, leaves)
+
+    def transformations(self) -> dict[str, Any]:
+        """Rows of the matrix of `fenchel.testing`."""
+        from .transformations import torch as matrix
+
+        return matrix.rows()
 
     def describe(self) -> dict[str, Any]:
         """Version, devices and kernels."""

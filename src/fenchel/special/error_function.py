@@ -66,9 +66,12 @@ def erf_series(x: Array) -> Array:
 
 def scaled_erfc(xp: Any, x: Array) -> Array:
     """Return exp(x^2) erfc(x) for x >= 0."""
-    finite = xp.minimum(x, xp.full_like(x, 1e30))
+    edge = xp.full_like(x, 1e30)
+    finite = xp.minimum(x, edge)
     series = chebyshev((finite - 3.75) / (finite + 3.75), _ERFCX)
-    return xp.where(x > 1e30, 0.5641895835477563 / x, series / (1.0 + 2.0 * finite))
+    return xp.where(
+        x > 1e30, 0.5641895835477563 / xp.maximum(x, edge), series / (1.0 + 2.0 * finite)
+    )
 
 
 def split_square(xp: Any, x: Array, factor: float) -> Array:

@@ -68,8 +68,8 @@ _LGAMMA = (
     -8.206746544166728e-19,
 )
 
-# digamma(x) / (x - root) on [1, 2]; the root is the sum of two numbers.
-_ROOT = (1.4616321449683622, 9.549995429965697e-17)
+# digamma(x) / (x - root) on [1, 2]. The root is a sum of three numbers, the first exact in float32.
+_ROOT = (1.4616321325302124, 1.2438149843418955e-08, 9.549995429965697e-17)
 _DIGAMMA = (
     0.983570260441567,
     -0.2270640863346444,
@@ -212,48 +212,48 @@ def _remainder(xp: Any, x: Array) -> Array:
 def _gammaln(xp: Any, x: Array) -> Array:
     left = x <= 0
     value = _gammaln_right(xp, xp.where(left, 1.0 - x, x))
-    part = xp.abs(_remainder(xp, xp.where(left, x, 0.5 * xp.ones_like(x))))
+    part = xp.abs(_remainder(xp, xp.where(left & xp.isfinite(x), x, 0.5 * xp.ones_like(x))))
     pole = left & ((part == 0) | xp.isinf(x))
     sine = xp.sin(_PI * xp.where(pole, 0.5 * xp.ones_like(x), part))
-    reflected = xp.log(_PI / sine) - xp.where(pole, xp.zeros_like(x), value)
+    reflected = xp.log(_PI / sine) - xp.where(left & ~pole, value, xp.zeros_like(x))
     return xp.where(pole, xp.full_like(x, _INF), xp.where(left, reflected, value))
 
 
 def _gammaln_right(xp: Any, x: Array) -> Array:
     """Return gammaln for x > 0."""
     one = xp.ones_like(x)
-    small, middle = x < 1.0, x <= 3.0
-    u = xp.where(middle, xp.where(small, x + 1.0, x), 2.0 * one)
+    small, large = x < 1.0, x >= 10.0
+    middle = xp.where(large, one, x)
+    # From 3 to 10: log of (x - 1) ... (x - m), plus the value at x - m in [2, 3).
+    steps = xp.maximum(xp.floor(middle) - 2.0, xp.zeros_like(one))
+    product = one
+    for j in range(1, 8):
+        product = product * xp.where(steps >= j, middle - float(j), one)
+    u = xp.where(small, x + 1.0, middle - steps)
+    v = xp.where(small, x, one)
     # The factors vanish at 1 and 2: they are taken from x itself, before it is shifted.
-    factors = xp.where(small, x * (x - 1.0), (u - 1.0) * (u - 2.0))
-    near = factors * chebyshev(u - 2.0, _LGAMMA)
-    near = near - xp.log(xp.where(small, x, one))
-    return xp.where(middle, near, _stirling(xp, xp.where(middle, 4.0 * one, x)))
+    factors = xp.where(small, v * (v - 1.0), (u - 1.0) * (u - 2.0))
+    near = factors * chebyshev(u - 2.0, _LGAMMA) + xp.log(product) - xp.log(v)
+    return xp.where(large, _stirling(xp, xp.where(large, x, 10.0 * one)), near)
 
 
 def _stirling(xp: Any, x: Array) -> Array:
-    """Return gammaln for x >= 3: the asymptotic series from 10 on, moved there below."""
-    shift = x < 10.0
+    """Return gammaln for x >= 10 by its asymptotic series."""
     largest = 2.556348e305 if x.dtype == xp.float64 else 4.085003e36  # overflow from there on
-    y = xp.where(shift, x + 7.0, xp.minimum(x, xp.full_like(x, largest)))
-    steps = xp.where(shift, x, xp.ones_like(x))
-    product = steps
-    for k in range(1, 7):
-        product = product * (steps + float(k))
+    y = xp.minimum(x, xp.full_like(x, largest))
     inverse = 1.0 / y
     square = inverse * inverse
-    series = 0.0 * y
+    series = xp.zeros_like(y)
     for k in range(9, 0, -1):
         series = series * square + _BERNOULLI[k - 1] / (2 * k * (2 * k - 1))
     value = (y - 0.5) * (xp.log(y) - 1.0) + (0.9189385332046727 - 0.5) + series * inverse
-    value = xp.where(shift, value - xp.log(product), value)
     return xp.where(x > largest, xp.full_like(x, _INF), value)
 
 
 def _digamma(xp: Any, x: Array) -> Array:
     left = x <= 0
     value = _digamma_right(xp, xp.where(left, 1.0 - x, x))
-    part = _remainder(xp, xp.where(left, x, 0.25 * xp.ones_like(x)))
+    part = _remainder(xp, xp.where(left & xp.isfinite(x), x, 0.25 * xp.ones_like(x)))
     pole = left & ((part == 0) | xp.isinf(x))
     tangent = xp.tan(_PI * xp.where(pole, 0.25 * xp.ones_like(x), part))
     y = xp.where(left, value - _PI / tangent, value)
@@ -266,8 +266,8 @@ def _digamma_right(xp: Any, x: Array) -> Array:
     one = xp.ones_like(x)
     small, middle = x < 1.0, x <= 2.0
     u = xp.where(middle, xp.where(small, x + 1.0, x), one)
-    near = ((u - _ROOT[0]) - _ROOT[1]) * chebyshev(2.0 * u - 3.0, _DIGAMMA)
-    near = near - xp.where(small, 1.0 / xp.where(small, x, one), 0.0 * one)
+    near = (((u - _ROOT[0]) - _ROOT[1]) - _ROOT[2]) * chebyshev(2.0 * u - 3.0, _DIGAMMA)
+    near = near - xp.where(small, 1.0 / xp.where(small, x, one), xp.zeros_like(one))
     return xp.where(middle, near, _digamma_asymptotic(xp, xp.where(middle, 3.0 * one, x)))
 
 
@@ -276,12 +276,12 @@ def _digamma_asymptotic(xp: Any, x: Array) -> Array:
     shift = x < 10.0
     y = xp.where(shift, x + 8.0, x)
     steps = xp.where(shift, x, xp.ones_like(x))
-    total = 0.0 * y
+    total = xp.zeros_like(y)
     for k in range(7, -1, -1):
         total = total + 1.0 / (steps + float(k))
     inverse = 1.0 / y
     square = inverse * inverse
-    series = 0.0 * y
+    series = xp.zeros_like(y)
     for k in range(9, 0, -1):
         series = (series + _BERNOULLI[k - 1] / (2 * k)) * square
     value = xp.log(y) - 0.5 * inverse - series
@@ -291,10 +291,10 @@ def _digamma_asymptotic(xp: Any, x: Array) -> Array:
 def _polygamma(xp: Any, n: int, x: Array) -> Array:
     left = x <= 0
     value = _polygamma_right(xp, n, xp.where(left, 1.0 - x, x))
-    part = _remainder(xp, xp.where(left, x, 0.25 * xp.ones_like(x)))
-    pole = left & (part == 0)
+    part = _remainder(xp, xp.where(left & xp.isfinite(x), x, 0.25 * xp.ones_like(x)))
+    pole = left & ((part == 0) | xp.isinf(x))
     cotangent = 1.0 / xp.tan(_PI * xp.where(pole, 0.25 * xp.ones_like(x), part))
-    slope = 0.0 * x
+    slope = xp.zeros_like(x)
     for c in reversed(_cotangent_polynomial(n)):
         slope = slope * cotangent + float(c)
     reflected = (-1.0) ** n * value - _PI ** (n + 1) * slope
@@ -316,17 +316,17 @@ def _polygamma_right(xp: Any, n: int, x: Array) -> Array:
     shift = x < 16.0
     y = xp.where(shift, x + 16.0, x)
     steps = xp.where(shift, x, xp.ones_like(x))
-    total = 0.0 * y
+    total = xp.zeros_like(y)
     for k in range(15, -1, -1):
         total = total + _power(1.0 / (steps + float(k)), n + 1)
     inverse = 1.0 / y
     square = inverse * inverse
-    series = 0.0 * y
+    series = xp.zeros_like(y)
     for k in range(len(_BERNOULLI), 0, -1):
         factor = _BERNOULLI[k - 1] * factorial(2 * k + n - 1) / factorial(2 * k)
         series = (series + factor) * square
     value = _power(inverse, n) * (factorial(n - 1) + 0.5 * factorial(n) * inverse + series)
-    return (-1.0) ** (n + 1) * (value + xp.where(shift, factorial(n) * total, 0.0 * total))
+    return (-1.0) ** (n + 1) * (value + xp.where(shift, factorial(n) * total, xp.zeros_like(total)))
 
 
 def _power(x: Array, n: int) -> Array:

@@ -12,8 +12,8 @@ __all__ = ["lambertw", "wright_omega"]
 Array = Any
 
 _E = 2.718281828459045
-# 1/e is the sum of two numbers.
-_INVERSE_E = (0.36787944117144233, -1.2428753672788363e-17)
+# 1/e is the sum of three numbers, the first exact in float32.
+_INVERSE_E = (0.3678794503211975, -9.149755175741348e-09, -1.2428753672788363e-17)
 # w = -1 + p - p^2/3 + ... with p = sqrt(2 (e x + 1)), around the branch point x = -1/e.
 _BRANCH = (
     -1.0,
@@ -70,22 +70,25 @@ def lambertw(x: Array, /) -> Array:
     plain = backend.stop_gradient(live)
     gap = _branch_gap(plain)
     # Close to the branch point corrections divide by a small difference: the series serves.
-    near = gap < 2e-4
-    usual = (gap >= 2e-4) & (plain < _INF)
+    edge = 1e-3 if info.eps < 1e-10 else 0.03
+    inside = gap >= -4.0 * info.eps
+    near = inside & (gap < edge)
+    usual = (gap >= edge) & (plain < _INF)
     root = _lambertw_root(backend_of(plain).namespace, plain, usual)
     inner = xp.where(usual, live, xp.ones_like(live))
     for _ in range(2):
-        # w - x exp(-w) rather than w exp(w) - x: it does not overflow.
-        root = root - (root - inner * xp.exp(-root)) / (1.0 + root)
+        # x exp(-w) - w rather than x - w exp(w): it does not overflow. Live arrays stand on the
+        # left of every operator, as a strict library refuses traced ones on the right.
+        root = (inner * xp.exp(-root) - root) / (1.0 + root) + root
     y = xp.where(near, _branch_series(xp, live, plain, near), root)
-    outside = xp.where(gap < -4.0 * info.eps, xp.full_like(plain, _NAN), plain)
-    y = xp.where((gap >= -4.0 * info.eps) & (plain < _INF), y, outside)
+    outside = xp.where(plain < 0, xp.full_like(plain, _NAN), plain)  # NaN or inf
+    y = xp.where(inside & (plain < _INF), y, outside)
     return narrow(xp, y, info, x.dtype)
 
 
 def _branch_gap(x: Array) -> Array:
     """Return e x + 1 without cancellation."""
-    return _E * ((x + _INVERSE_E[0]) + _INVERSE_E[1])
+    return _E * (((x + _INVERSE_E[0]) + _INVERSE_E[1]) + _INVERSE_E[2])
 
 
 def _branch_series(xp: Any, x: Array, plain: Array, near: Array) -> Array:
@@ -93,7 +96,7 @@ def _branch_series(xp: Any, x: Array, plain: Array, near: Array) -> Array:
     # -1/e itself is no floating number: what lies a rounding below it is moved up to it.
     below = _branch_gap(xp.where(near, plain, xp.ones_like(plain)))
     p = xp.sqrt(2.0 * (gap - xp.minimum(below, xp.zeros_like(below))))
-    total = 0.0 * p
+    total = xp.zeros_like(p)
     for c in reversed(_BRANCH):
         total = total * p + c
     return total
@@ -163,8 +166,8 @@ def wright_omega(x: Array, /) -> Array:
     low, high = xp.where(left, root, one), xp.where(left, one, root)
     x_low, x_high = xp.where(left, inner, one), xp.where(left, one, inner)
     for _ in range(2):
-        low = low - (low - xp.exp(x_low - low)) / (1.0 + low)
-        high = high - (high + xp.log(high) - x_high) * high / (1.0 + high)
+        low = (xp.exp(x_low - low) - low) / (1.0 + low) + low
+        high = (x_high - xp.log(high) - high) / (1.0 + 1.0 / high) + high
     ends = xp.where(plain < 0, xp.zeros_like(plain), plain)  # 0, inf or NaN
     y = xp.where(usual, xp.where(left, low, high), ends)
     return narrow(xp, y, info, x.dtype)
@@ -181,5 +184,5 @@ def _omega_root(xp: Any, x: Array, usual: Array) -> Array:
     for _ in range(4):
         grown = xp.exp(u)
         f, slope = grown + u - x, grown + 1.0
-        u = u - f / (slope - 0.5 * f * grown / slope)
+        u = u - f / (slope - 0.5 * f * (grown / slope))
     return xp.exp(u)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Any
 
 from .error_function import erf_series, scaled_erfc, split_square
@@ -224,8 +225,9 @@ def _upper_erfc(xp: Any, size: Array) -> Array:
 
 
 def _erfcx(xp: Any, x: Array) -> Array:
-    right = scaled_erfc(xp, xp.abs(x))
-    limit = float(xp.log(xp.asarray(xp.finfo(x.dtype).max / 2))) ** 0.5
+    # Not abs: its derivative at 0 is 0, where that of this smooth function is not.
+    right = scaled_erfc(xp, xp.where(x < 0, -x, x))
+    limit = log(float(xp.finfo(x.dtype).max) / 2.0) ** 0.5
     fits = x > -limit
     left = xp.where(fits & (x < 0), x, xp.zeros_like(x))
     grown = 2.0 / split_square(xp, left, 1.0) - right
@@ -273,7 +275,7 @@ def _ndtri(xp: Any, p: Array) -> Array:
     x = _newton_tail(xp, top / bottom - t, lower)
     x = xp.where(q > 0.5, -x, x)
     central = xp.abs(q - 0.5) < 0.25
-    x = xp.where(central, _newton_centre(xp, xp.where(central, x, 0.0 * x), q - 0.5), x)
+    x = xp.where(central, _newton_centre(xp, xp.where(central, x, xp.zeros_like(x)), q - 0.5), x)
     edge = xp.where(p == 0, xp.full_like(p, -float("inf")), xp.full_like(p, float("nan")))
     edge = xp.where(p == 1, xp.full_like(p, float("inf")), edge)
     return xp.where(inside, x, edge)
