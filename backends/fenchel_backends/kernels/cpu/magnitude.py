@@ -30,18 +30,19 @@ def _smallest_positive(s: Rows) -> tuple[float, int]:
 
 
 @compiled
-def _gap_threshold(s: Rows, t: float, length: float, q: float) -> float:
-    """A threshold that makes a hard selection, or t where some entry is strictly free."""
-    low, high, width = 0.0, np.inf, length * t ** (1.0 / (q - 1.0))
+def _gap_threshold(s: Rows, k: float, t: float, length: float, q: float) -> float:
+    """A threshold that makes a hard selection of k entries, or t if there is none."""
+    low, high, count, width = 0.0, np.inf, 0, length * t ** (1.0 / (q - 1.0))
     for value in s:
         u = (value - t) / width
-        if 1e-9 < u < 1.0 - 1e-9:
+        if 0.3 < u < 0.7:
             return t
         if u < 0.5:
             low = max(low, np.float64(value))
         else:
             high = min(high, np.float64(value))
-    if not (ceiling(low, length, q, True) <= high < np.inf):
+            count += 1
+    if count != k or not (ceiling(low, length, q, True) <= high < np.inf):
         return t
     # thresholds from low up to the root of ceiling = high are hard: take the middle
     inside, outside = low, high
@@ -74,7 +75,7 @@ def magnitude_root(s: Rows, k: float, length: float, p: float) -> tuple[float, f
     bottom = min(0.5 * low, (0.5 * low / length) ** (q - 1.0))
     t, step = solve(s, k, length, q, True, max(bottom, 1e-300), high)
     if k == np.floor(k):
-        gap = _gap_threshold(s, t, length, q)
+        gap = _gap_threshold(s, k, t, length, q)
         if gap != t:
             return gap, 0.0
     return t, step

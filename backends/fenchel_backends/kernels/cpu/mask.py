@@ -17,18 +17,23 @@ _TINY = 1e-290  # stands for a temperature of 0
 
 
 @compiled
-def _gap_threshold(x: Rows, t: float, length: float) -> float:
-    """Middle of the thresholds that make a hard mask, or t where some entry is strictly free."""
-    low, high = -np.inf, np.inf
+def _gap_threshold(x: Rows, k: float, t: float, length: float) -> float:
+    """Middle of the thresholds that make a hard mask of k entries, or t if there are none.
+
+    Near such thresholds every entry lies clearly on one side; u^(q-1) may be far below rounding
+    where u is not, so that t itself can sit beside their interval.
+    """
+    low, high, count = -np.inf, np.inf, 0
     for value in x:
         u = (value - t) / length
-        if 1e-9 < u < 1.0 - 1e-9:
+        if 0.3 < u < 0.7:
             return t
         if u < 0.5:
             low = max(low, np.float64(value))
         else:
             high = min(high, np.float64(value))
-    if high - low < length or not np.isfinite(high - low):
+            count += 1
+    if count != k or high - low < length or not np.isfinite(high - low):
         return t
     return 0.5 * (high - length + low)
 
@@ -53,7 +58,7 @@ def mask_root(x: Rows, k: float, length: float, q: float) -> tuple[float, float]
         return high, 0.0
     t, step = solve(x, k, length, q, False, low - length, high)
     if k == np.floor(k):
-        gap = _gap_threshold(x, t, length)
+        gap = _gap_threshold(x, k, t, length)
         if gap != t:
             return gap, 0.0
     return t, step
