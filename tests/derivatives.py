@@ -30,8 +30,9 @@ def jvp_matrix(xp, f, *arrays, argument=0):
         return f(*arrays[:argument], x, *arrays[argument + 1 :])
 
     shape = tuple(x.shape)
+    _, pushforward = backend.linearize(of_one, x)
     columns = [
-        xp.numpy(backend.jvp(of_one, (x,), (xp.array(e.reshape(shape)),))[1]).ravel()
+        xp.numpy(pushforward(xp.array(e.reshape(shape)))).ravel()
         for e in np.eye(int(np.prod(shape)))
     ]
     return np.stack(columns, axis=-1)

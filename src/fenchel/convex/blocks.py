@@ -61,7 +61,7 @@ def block_size(backend: Backend, x: Array, ids: Array) -> Array:
 def block_mean(backend: Backend, y: Array, ids: Array) -> Array:
     """Return for each entry the mean of `y` over its block."""
     centre, centred, size = _centred(backend, y, ids)
-    return centre + block_sum(backend, centred, ids) / size
+    return block_sum(backend, centred, ids) / size + centre
 
 
 def block_deviation(backend: Backend, y: Array, ids: Array) -> Array:
@@ -103,7 +103,9 @@ def weighted_block_mean(backend: Backend, y: Array, weights: Array, ids: Array) 
     offset = _finite_or_zero(backend, fixed[..., :1])
     moment = block_sum(backend, backend.stop_gradient(weights) * (fixed - offset), ids)
     centre = _finite_or_zero(backend, offset + moment / backend.stop_gradient(total))
-    return centre + block_sum(backend, weights * (y - centre), ids) / total
+    xp = backend.namespace
+    moment = block_sum(backend, xp.multiply(weights, y - centre), ids)
+    return xp.add(xp.divide(moment, total), centre)
 
 
 def block_max(backend: Backend, x: Array, ids: Array) -> Array:
@@ -131,7 +133,7 @@ def block_logsumexp(backend: Backend, x: Array, ids: Array, top: Array) -> Array
     # A block of -inf has no mass: its logarithm is not asked for, so neither is its derivative.
     empty = top == -float("inf")
     log = xp.log(xp.where(empty, xp.ones_like(total), total))
-    return xp.where(empty, top, shift + log)
+    return xp.where(empty, top, log + shift)
 
 
 def has_nan(backend: Backend, x: Array) -> Array:

@@ -57,7 +57,7 @@ class Box:
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: the bound x points to, the point nearest 0 where x is 0."""
-        rows = open_rows(x, axis)
+        rows = open_rows(x, axis, self.lower, self.upper)
         xp = rows.backend.namespace
         lower, upper = (_bound(rows, bound, axis) for bound in (self.lower, self.upper))
         centre = _clip(xp, xp.zeros_like(rows.x), lower, upper)
@@ -66,7 +66,7 @@ class Box:
 
     def contains(self, x: Array, tol: float = 1e-6, /, *, axis: int = -1) -> Array:
         """Return for each row whether it is in the box up to `tol`."""
-        rows = open_rows(x, axis)
+        rows = open_rows(x, axis, self.lower, self.upper)
         xp = rows.backend.namespace
         lower, upper = (_bound(rows, bound, axis) for bound in (self.lower, self.upper))
         return xp.all((rows.x >= lower - tol) & (rows.x <= upper + tol), axis=-1)
@@ -136,7 +136,7 @@ def project_box(
     [0.0, 0.5, 3.0]
     """
     Box(lower, upper)  # checks numbers
-    rows = open_rows(x, axis)
+    rows = open_rows(x, axis, lower, upper)
     low, high = (_bound(rows, bound, axis) for bound in (lower, upper))
     return rows.close(_clip(rows.backend.namespace, rows.x, low, high))
 

@@ -69,9 +69,10 @@ def kl_fit(
     ids = blocks(fixed, backend.stop_gradient(w), float(increasing))
     upper = block_logsumexp(backend, y, ids, block_max(backend, y, ids))
     if log_weights is None:
-        return spread_nan(backend, upper - xp.log(block_size(backend, y, ids))), ids
+        size = block_size(backend, y, ids)
+        return spread_nan(backend, upper - xp.log(size)), ids
     lower = block_logsumexp(backend, w, ids, block_max(backend, w, ids))
-    return spread_nan(backend, upper - lower), ids
+    return spread_nan(backend, xp.subtract(upper, lower)), ids
 
 
 def pnorm_fit(
@@ -97,7 +98,8 @@ def pnorm_fit(
     info = xp.finfo(y.dtype)
     floor = xp.where(scale > 0, scale * float(info.eps), xp.ones_like(scale))
     for _ in range(2):
-        fit = fit - _newton_step(backend, fit - y, weights, ids, p, floor)
+        step = _newton_step(backend, xp.subtract(fit, y), weights, ids, p, floor)
+        fit = xp.subtract(fit, step)
     return spread_nan(backend, fit), ids
 
 
@@ -111,8 +113,8 @@ def _newton_step(
     # The common factor floor^(p-2) is divided out: it may overflow, the ratio may not.
     power = xp.where(beyond, xp.where(beyond, size, floor) / floor, xp.ones_like(size)) ** (p - 2)
     slope = xp.where(beyond, (p - 1) * power, power)
-    value = block_sum(backend, weights * distance * power, ids)
-    return value / block_sum(backend, weights * slope, ids)
+    value = block_sum(backend, xp.multiply(weights, distance * power), ids)
+    return xp.divide(value, block_sum(backend, xp.multiply(weights, slope), ids))
 
 
 def dykstra_fit(
@@ -143,6 +145,6 @@ def dykstra_fit(
         if weights is None
         else weighted_block_mean(backend, y, weights, ids)
     )
-    raw = backend.stop_gradient(iterate) + offset + (mean - backend.stop_gradient(mean))
+    raw = (mean - backend.stop_gradient(mean)) + (backend.stop_gradient(iterate) + offset)
     fit = spread_nan(backend, xp.where(converged, mean, raw))
     return DykstraFit(fit, ids, iterations, residual, converged)

@@ -184,7 +184,8 @@ def isotonic_regression(
     check_choice("solver", solver, ("auto", "pav", "dykstra"))
     if solver == "dykstra" and loss != "squared":
         raise ValueError(f"`solver` 'dykstra' needs `loss` 'squared'; got loss={loss!r}")
-    backend = backend_of(y)
+    given = (value for value in (weights, lower, upper) if value is not None)
+    backend = backend_of(y, *given)
     xp = backend.namespace
     float_type = check_dtype("y", y)
     axis = check_axis(axis, y, "y")
@@ -283,7 +284,7 @@ def _finish(xp: Any, fit: Array, bounds: tuple[Any, Any], y: Array, axis: int) -
     """
     lower, upper = bounds
     if lower is not None:
-        fit = xp.where(fit < lower, lower, fit)
+        fit = xp.where(xp.less(fit, lower), lower, fit)
     if upper is not None:
-        fit = xp.where(fit > upper, upper, fit)
+        fit = xp.where(xp.greater(fit, upper), upper, fit)
     return axis_back(xp, fit if fit.dtype == y.dtype else xp.astype(fit, y.dtype), axis)

@@ -74,14 +74,14 @@ class Permutahedron:
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: `w` permuted into the order of x."""
-        rows = open_rows(x, axis)
+        rows = open_rows(x, axis, self.w)
         w = row_vector(rows, "w", self.w)
         inverse = inverse_order(rows.backend, ascending_order(rows.backend, rows.x))
         return rows.close(gather(rows.backend, _ascending(rows.backend, w), inverse))
 
     def contains(self, x: Array, tol: float = 1e-6, /, *, axis: int = -1) -> Array:
         """Return for each row whether `w` majorizes it up to `tol`."""
-        rows = open_rows(x, axis)
+        rows = open_rows(x, axis, self.w)
         xp = rows.backend.namespace
         w = row_vector(rows, "w", self.w)
         above = xp.cumulative_sum(xp.sort(rows.x, axis=-1, descending=True), axis=-1)
@@ -171,7 +171,7 @@ def project_permutahedron(x: Array, w: Array, /, *, axis: int = -1) -> Array:
     >>> project_permutahedron(np.asarray([4.0, 2.0, 2.5]), np.asarray([3.0, 1.0, 2.0])).tolist()
     [3.0, 1.25, 1.75]
     """
-    rows = open_rows(x, axis)
+    rows = open_rows(x, axis, w)
     backend, z = rows.backend, rows.x
     ordered_w = _ascending(backend, row_vector(rows, "w", w))
     order = ascending_order(backend, z)
@@ -180,9 +180,8 @@ def project_permutahedron(x: Array, w: Array, /, *, axis: int = -1) -> Array:
     blocks = structure_kernel(backend, "isotonic_blocks", pool_squared, z)
     ids = blocks(fixed - fixed[..., :1] - backend.stop_gradient(ordered_w), 1.0)
     places = gather(backend, block_mean(backend, ordered_w, ids), inverse)
-    return rows.close(
-        spread_nan(backend, block_deviation(backend, z, gather(backend, ids, inverse)) + places)
-    )
+    deviation = block_deviation(backend, z, gather(backend, ids, inverse))
+    return rows.close(spread_nan(backend, backend.namespace.add(deviation, places)))
 
 
 def _ascending(backend: Backend, w: Array) -> Array:

@@ -34,12 +34,15 @@ class Rows(NamedTuple):
         return axis_back(xp, narrow(xp, y, self.float_type, self.dtype), self.axis)
 
 
-def open_rows(x: Array, axis: int = -1, name: str = "x") -> Rows:
-    """Check the array `x` and bring `axis` to the end."""
-    backend = backend_of(x)
+def open_rows(x: Array, axis: int = -1, *others: Any) -> Rows:
+    """Check the array `x` and bring `axis` to the end.
+
+    `others` are the further arguments: the adapter is that of the one that is traced, if one is.
+    """
+    backend = backend_of(x, *others)
     xp = backend.namespace
-    float_type = check_dtype(name, x)
-    axis = check_axis(axis, x, name)
+    float_type = check_dtype("x", x)
+    axis = check_axis(axis, x)
     rows = widen(xp, axis_last(xp, x, axis), float_type)
     return Rows(backend, rows, axis, float_type, x.dtype)
 

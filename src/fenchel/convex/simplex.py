@@ -148,11 +148,11 @@ def project_simplex(x: Array, /, *, radius: Array | float = 1.0, axis: int = -1)
     >>> project_simplex(np.asarray([0.5, 1.0, -1.0]), radius=2.0).tolist()
     [0.75, 1.25, 0.0]
     """
-    rows = open_rows(x, axis)
+    rows = open_rows(x, axis, radius)
     radius = row_parameter(rows.backend, "radius", radius, x, rows.axis, minimum=0.0)
     # y / radius is the mask of k = 1: its cap never binds. At radius 0 any mask will do.
     y, _ = mask_formula(rows.backend, rows.x, 1.0, _positive(rows, radius), 2.0)
-    return rows.close(radius * y)
+    return rows.close(y * radius)
 
 
 def project_capped_simplex(x: Array, k: Array | float, /, *, axis: int = -1) -> Array:
@@ -195,7 +195,7 @@ def project_capped_simplex(x: Array, k: Array | float, /, *, axis: int = -1) -> 
     >>> project_capped_simplex(np.asarray([3.0, 0.5, 0.25, -1.0]), 1.5).tolist()
     [1.0, 0.375, 0.125, 0.0]
     """
-    rows = open_rows(x, axis)
+    rows = open_rows(x, axis, k)
     n = float(rows.x.shape[-1])
     k = row_parameter(rows.backend, "k", k, x, rows.axis, minimum=0.0, maximum=n)
     return rows.close(mask_formula(rows.backend, rows.x, k, 1.0, 2.0)[0])

@@ -12,20 +12,31 @@ so that only the blocks come from the fit, and each value is a block mean of liv
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from ..arrays import check_choice
-from ..backend import Array, Backend
+from ..backend import Array, Backend, backend_of
 from ..convex.blocks import block_ids, block_size
+from ._arguments import Prepared
 
 __all__ = [
     "check_regularization",
     "choose_where_soft",
     "first_places",
+    "follow",
     "inverse_temperature",
     "mean_places",
     "tie_ids",
+    "times",
 ]
+
+
+def follow(ready: Prepared, *values: Array | float) -> Prepared:
+    """Return `ready` with the adapter that traces, if `values` hold what is traced."""
+    if all(isinstance(value, Real) for value in values):
+        return ready
+    return ready._replace(backend=backend_of(ready.x, *values))
 
 
 def check_regularization(value: str) -> None:
@@ -58,6 +69,11 @@ def choose_where_soft(
     if isinstance(temperature, float):
         return soft() if temperature > 0 else hard
     return backend.namespace.where(backend.stop_gradient(temperature) > 0, soft(), hard)
+
+
+def times(backend: Backend, x: Array, factor: Array | float) -> Array:
+    """Return x times factor, either of which may be traced: a plain operand does not defer."""
+    return x * factor if isinstance(factor, float) else backend.namespace.multiply(x, factor)
 
 
 def first_places(backend: Backend, ids: Array, like: Array) -> Array:

@@ -7,7 +7,7 @@ from numbers import Real
 from ..arrays import check_array, check_dtype, check_number
 from ..backend import Array, Backend
 from ._arguments import prepare, temperature_of
-from ._ordering import check_regularization
+from ._ordering import check_regularization, follow
 from .soft_sort import plain_sort
 
 __all__ = ["soft_quantile"]
@@ -76,7 +76,7 @@ def soft_quantile(
     [0.0, 2.0]
     """
     check_regularization(regularization)
-    ready = prepare(x, axis)
+    ready = follow(prepare(x, axis), q, temperature)
     backend, xp = ready.backend, ready.backend.namespace
     temperature = temperature_of(backend, temperature, x, ready.axis)
     if isinstance(q, Real):
@@ -114,7 +114,8 @@ def _at_array(backend: Backend, ordered: Array, q: Array) -> Array:
     lower = xp.astype(place, xp.int64 if n > 2**31 - 2 else xp.int32)
     upper = xp.minimum(lower + 1, xp.full_like(lower, n - 1))
     below, above = xp.take(ordered, lower, axis=-1), xp.take(ordered, upper, axis=-1)
-    value = xp.moveaxis(_between(below, above, q * (n - 1) - place), -1, 0)
+    fraction = q * (n - 1) - place
+    value = xp.moveaxis(xp.add(below, xp.multiply(fraction, above - below)), -1, 0)
     return xp.reshape(value, shape + tuple(value.shape[1:]))
 
 

@@ -20,9 +20,11 @@ from ._ordering import (
     check_regularization,
     choose_where_soft,
     first_places,
+    follow,
     inverse_temperature,
     mean_places,
     tie_ids,
+    times,
 )
 
 __all__ = ["plain_rank", "soft_rank"]
@@ -92,7 +94,7 @@ def soft_rank(
     [3.25, 1.0, 3.75, 2.0]
     """
     check_regularization(regularization)
-    ready = prepare(x, axis)
+    ready = follow(prepare(x, axis), temperature)
     temperature = temperature_of(ready.backend, temperature, x, ready.axis)
     return finish(ready, plain_rank(ready.backend, ready.x, temperature, regularization))
 
@@ -130,7 +132,8 @@ def _quadratic_rank(backend: Backend, x: Array, temperature: Array | float) -> A
 
     sorted_ids = choose_where_soft(backend, temperature, soft, tie_ids(backend, ordered))
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
-    rank = block_deviation(backend, x, ids) * inverse + mean_places(backend, ids, fixed)
+    rank = times(backend, block_deviation(backend, x, ids), inverse)
+    rank = rank + mean_places(backend, ids, fixed)
     return spread_nan(backend, rank)
 
 
@@ -157,9 +160,9 @@ def _entropic_rank(backend: Backend, x: Array, temperature: Array | float) -> Ar
     top = gather(backend, ordered, last)
     finite = xp.isfinite(fixed) & xp.isfinite(top)
     height = xp.where(finite, x - xp.where(finite, top, xp.zeros_like(top)), xp.zeros_like(x))
-    power = xp.exp(xp.where(xp.isnan(fixed), x, height) * inverse)
+    power = xp.exp(times(backend, xp.where(xp.isnan(fixed), x, height), inverse))
     share = power / block_sum(backend, power, ids)
-    return spread_nan(backend, share * size * mean_places(backend, ids, fixed))
+    return spread_nan(backend, share * (size * mean_places(backend, ids, fixed)))
 
 
 def _from_end(backend: Backend, ordered: Array, end: int) -> Any:

@@ -18,8 +18,10 @@ from ._ordering import (
     check_regularization,
     choose_where_soft,
     first_places,
+    follow,
     inverse_temperature,
     mean_places,
+    times,
 )
 
 __all__ = ["plain_sort", "soft_sort"]
@@ -90,7 +92,7 @@ def soft_sort(
     [2.375, 1.375, 0.375, -0.625]
     """
     check_regularization(regularization)
-    ready = prepare(x, axis)
+    ready = follow(prepare(x, axis), temperature)
     temperature = temperature_of(ready.backend, temperature, x, ready.axis)
     return finish(
         ready, plain_sort(ready.backend, ready.x, temperature, regularization, bool(descending))
@@ -152,7 +154,7 @@ def _quadratic(backend: Backend, u: Array, temperature: Array | float) -> Array:
 
     ids = choose_where_soft(backend, temperature, soft, _singletons(backend, u))
     lead = mean_places(backend, ids, fixed) - (places + 1)
-    return lead * inverse + block_mean(backend, u, ids)
+    return backend.namespace.add(times(backend, lead, inverse), block_mean(backend, u, ids))
 
 
 def _entropic(backend: Backend, u: Array, temperature: Array | float) -> Array:
@@ -169,9 +171,9 @@ def _entropic(backend: Backend, u: Array, temperature: Array | float) -> Array:
 
     ids = choose_where_soft(backend, temperature, soft, _singletons(backend, u))
     # Both rows descend, so that the first entry of a block is its largest.
-    depth = (first_places(backend, ids, fixed) - places) * inverse
+    depth = times(backend, first_places(backend, ids, fixed) - places, inverse)
     lead = depth - xp.log(block_sum(backend, xp.exp(depth), ids))
-    return lead + block_logsumexp(backend, u, ids, gather(backend, fixed, ids))
+    return xp.add(lead, block_logsumexp(backend, u, ids, gather(backend, fixed, ids)))
 
 
 def _places(backend: Backend, like: Array) -> Array:

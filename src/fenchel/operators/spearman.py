@@ -7,7 +7,7 @@ import math
 from ..arrays import check_array, check_choice, check_dtype, narrow
 from ..backend import Array, backend_of
 from ._arguments import prepare, temperature_of
-from ._ordering import check_regularization
+from ._ordering import check_regularization, follow
 from .soft_rank import plain_rank
 
 __all__ = ["spearman_loss"]
@@ -89,7 +89,8 @@ def spearman_loss(
             f"`target` must have the shape {tuple(scores.shape)} of `scores`; "
             f"got shape {tuple(target.shape)}"
         )
-    ready, wanted = prepare(scores, axis), prepare(target, axis)
+    ready, wanted = follow(prepare(scores, axis), target, temperature), prepare(target, axis)
+    backend = ready.backend
     temperature = temperature_of(backend, temperature, scores, ready.axis)
     soft = plain_rank(backend, ready.x, temperature, regularization)
     hard = backend.stop_gradient(plain_rank(backend, wanted.x, 0.0, "quadratic"))
