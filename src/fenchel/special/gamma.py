@@ -296,7 +296,7 @@ def _polygamma(xp: Any, n: int, x: Array) -> Array:
     cotangent = 1.0 / xp.tan(_PI * xp.where(pole, 0.25 * xp.ones_like(x), part))
     slope = xp.zeros_like(x)
     for c in reversed(_cotangent_polynomial(n)):
-        slope = slope * cotangent + float(c)
+        slope = cotangent * slope + float(c)
     reflected = (-1.0) ** n * value - _PI ** (n + 1) * slope
     at_pole = xp.full_like(x, _INF if n % 2 else _NAN)
     return xp.where(pole, at_pole, xp.where(left, reflected, value))
@@ -316,15 +316,16 @@ def _polygamma_right(xp: Any, n: int, x: Array) -> Array:
     shift = x < 16.0
     y = xp.where(shift, x + 16.0, x)
     steps = xp.where(shift, x, xp.ones_like(x))
+    # Live arrays stand on the left: a strict library refuses traced ones on the right.
     total = xp.zeros_like(y)
     for k in range(15, -1, -1):
-        total = total + _power(1.0 / (steps + float(k)), n + 1)
+        total = _power(1.0 / (steps + float(k)), n + 1) + total
     inverse = 1.0 / y
     square = inverse * inverse
     series = xp.zeros_like(y)
     for k in range(len(_BERNOULLI), 0, -1):
         factor = _BERNOULLI[k - 1] * factorial(2 * k + n - 1) / factorial(2 * k)
-        series = (series + factor) * square
+        series = square * (series + factor)
     value = _power(inverse, n) * (factorial(n - 1) + 0.5 * factorial(n) * inverse + series)
     return (-1.0) ** (n + 1) * (value + xp.where(shift, factorial(n) * total, xp.zeros_like(total)))
 

@@ -98,7 +98,7 @@ def _branch_series(xp: Any, x: Array, plain: Array, near: Array) -> Array:
     p = xp.sqrt(2.0 * (gap - xp.minimum(below, xp.zeros_like(below))))
     total = xp.zeros_like(p)
     for c in reversed(_BRANCH):
-        total = total * p + c
+        total = p * total + c
     return total
 
 
