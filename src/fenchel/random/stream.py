@@ -1,0 +1,169 @@
+"""A stream of random numbers that are the same on every library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import pi, prod
+from typing import Any
+
+from ..arrays import check_dtype, narrow
+from ..backend import backend_of
+from ..trees import register_dataclass
+from .philox import philox_words, working_dtype
+
+__all__ = ["RandomStream"]
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+@register_dataclass(static=("seed", "slot", "stream"))
+@dataclass(frozen=True)
+class RandomStream:
+    """Random numbers from a seed and a position, the same on every library.
+
+    The bits are those of Philox4x32-10 with the counter (block, step, slot, stream) and the seed
+    as key: they are identical everywhere, and normal numbers agree to about 1e-14 in float64 and
+    2e-6 in float32. A stream is immutable: the same stream gives the same numbers, as a key of JAX
+    does; `next` and `split` give fresh ones.
+
+    Parameters
+    ----------
+    seed
+        Integer in [0, 2^64).
+    step
+        Which step of a simulation, in [0, 2^32); may be an integer array, also traced.
+    slot
+        Which draw within the step, in [0, 2^32).
+    stream
+        Which of many independent streams, in [0, 2^32).
+
+    Raises
+    ------
+    TypeError
+        If the seed is not an integer.
+    ValueError
+        If a number is out of range.
+
+    Notes
+    -----
+    *Derivatives*: none; the numbers are constants.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stream = RandomStream(0)
+    >>> stream.normal((2,), like=np.zeros(1)).round(6).tolist()
+    [-0.090473, -1.005132]
+    """
+
+    seed: int
+    step: Any = 0
+    slot: int = 0
+    stream: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise TypeError(f"`seed` must be an integer; got {type(self.seed).__qualname__}")
+        for name, bits in (("seed", 64), ("step", 32), ("slot", 32), ("stream", 32)):
+            value = getattr(self, name)
+            if isinstance(value, int) and not 0 <= value < 2**bits:
+                raise ValueError(f"`{name}` must be in [0, 2^{bits}); got {name}={value}")
+
+    def next(self) -> RandomStream:
+        """Return the stream of the next step."""
+        return replace(self, step=self.step + 1, slot=0)
+
+    def split(self, count: int) -> tuple[RandomStream, ...]:
+        """Return `count` streams independent of one another.
+
+        Meant for the first stream of a seed: the streams are numbered from its number times
+        `count` plus 1 on.
+        """
+        first = self.stream * count + 1
+        return tuple(replace(self, stream=first + i) for i in range(count))
+
+    def uniform(self, shape: Shape, *, like: Array) -> Array:
+        """Return uniform numbers in [0, 1).
+
+        Parameters
+        ----------
+        shape
+            Their shape.
+        like
+            Array whose library, floating dtype and device the result has.
+
+        Returns
+        -------
+        array
+            53 random bits a number in float64, 24 in the smaller types.
+
+        Raises
+        ------
+        TypeError
+            If `like` is not a floating array.
+        """
+        info, xp = check_dtype("like", like), backend_of(like).namespace
+        double = info.name == "float64"
+        parts = self._uniform(prod(shape), like, double)
+        flat = xp.reshape(xp.stack(parts, axis=-1), (-1,))[: prod(shape)]
+        return xp.reshape(narrow(xp, flat, info, like.dtype), shape)
+
+    def normal(self, shape: Shape, *, like: Array) -> Array:
+        """Return standard normal numbers, by the method of Box and Muller.
+
+        Parameters
+        ----------
+        shape
+            Their shape.
+        like
+            Array whose library, floating dtype and device the result has.
+
+        Returns
+        -------
+        array
+            Normal numbers.
+
+        Raises
+        ------
+        TypeError
+            If `like` is not a floating array.
+        """
+        info, xp = check_dtype("like", like), backend_of(like).namespace
+        double = info.name == "float64"
+        parts = self._uniform(prod(shape), like, double)
+        normals = []
+        for radial, angular in zip(parts[::2], parts[1::2], strict=True):
+            radius = xp.sqrt(-2.0 * xp.log1p(-radial))  # 1 - u is in (0, 1]
+            angle = 2.0 * pi * angular
+            normals += [radius * xp.cos(angle), radius * xp.sin(angle)]
+        flat = xp.reshape(xp.stack(normals, axis=-1), (-1,))[: prod(shape)]
+        return xp.reshape(narrow(xp, flat, info, like.dtype), shape)
+
+    def _uniform(self, count: int, like: Array, double: bool) -> list[Array]:
+        """Uniform numbers by block: two a block in float64, four in float32."""
+        per_block = 2 if double else 4
+        words = self._words(-(-count // per_block), like)
+        xp = backend_of(like).namespace
+        if not double:
+            return [xp.astype(word >> 8, xp.float32) * 2.0**-24 for word in words]
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return [
+            (xp.astype(a >> 5, xp.float64) * 2.0**26 + xp.astype(b >> 6, xp.float64)) * 2.0**-53
+            for a, b in pairs
+        ]
+
+    def _words(self, blocks: int, like: Array) -> list[Array]:
+        backend = backend_of(like)
+        xp, dtype, device = backend.namespace, working_dtype(backend), backend.device_of(like)
+
+        def number(value: Any) -> Array:
+            if isinstance(value, int):
+                return xp.asarray(value, dtype=dtype, device=device)
+            return xp.astype(value, dtype)
+
+        block = xp.arange(blocks, dtype=dtype, device=device)
+        counter = [block, number(self.step), number(self.slot), number(self.stream)]
+        key = [number(self.seed & 0xFFFFFFFF), number(self.seed >> 32)]
+        return philox_words(xp, counter, key)
