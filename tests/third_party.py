@@ -76,10 +76,17 @@ class Namespace:
 
 namespace = Namespace()
 
+
+def deferring(function):
+    """An operator that leaves types it does not know to the other side, as it should."""
+    known = (Array, bool, int, float, complex)
+    return lambda a, b: boxed(function)(a, b) if isinstance(b, known) else NotImplemented
+
+
 for _name in ("add sub mul truediv floordiv mod pow matmul and or xor lt le eq ne gt ge").split():
     _f = getattr(operator, f"__{_name}__")
-    setattr(Array, f"__{_name}__", boxed(_f))
+    setattr(Array, f"__{_name}__", deferring(_f))
     if _name not in ("lt", "le", "eq", "ne", "gt", "ge"):
-        setattr(Array, f"__r{_name}__", boxed(lambda a, b, _f=_f: _f(b, a)))
+        setattr(Array, f"__r{_name}__", deferring(lambda a, b, _f=_f: _f(b, a)))
 for _name in ("neg", "pos", "abs", "invert"):
     setattr(Array, f"__{_name}__", boxed(getattr(operator, f"__{_name}__")))

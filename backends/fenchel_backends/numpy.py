@@ -11,6 +11,8 @@ from typing import Any
 import array_api_compat.numpy as compat
 import numpy as np
 
+from fenchel.backend import kernels_enabled
+
 from .generic import GenericBackend
 from .kernels import rows
 
@@ -46,11 +48,11 @@ class NumPyBackend(GenericBackend):
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Numba kernel, where numba is installed."""
-        return rows.numpy_kernel(name)
+        return rows.numpy_kernel(name) if kernels_enabled() else None
 
     def fused(self, name: str, x: Any) -> Callable[..., Any] | None:
         """Numba kernel that gives the value in one pass, where numba is installed."""
-        return rows.numpy_fused(name)
+        return rows.numpy_fused(name) if kernels_enabled() else None
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape, where numba is installed."""

@@ -14,11 +14,16 @@ import numpy as np
 import optree
 import torch
 
+from fenchel.backend import kernels_enabled
+
 from .kernels import rows, torch_ops
 
 __all__ = ["BACKEND", "TorchBackend"]
 
 Array = Any
+
+# Dynamo cannot trace a context variable: its value is read when a function is compiled.
+_kernels_enabled = torch.compiler.assume_constant_result(kernels_enabled)
 
 _SPECIAL = {
     "lambertw": None,
@@ -164,10 +169,12 @@ class TorchBackend:
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Registered operator around the numba or CUDA kernel."""
-        return torch_ops.torch_kernel(name, device)
+        return torch_ops.torch_kernel(name, device) if _kernels_enabled() else None
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused rule where plain eager reverse mode is what is active."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
         return torch_ops.torch_fused(name, x)
 
     def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:

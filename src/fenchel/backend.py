@@ -121,11 +121,15 @@ class Backend(Protocol):
         ...
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
-        """Fast structure kernel `name` for a dtype and device, None where there is none."""
+        """Fast structure kernel `name` for a dtype and device; None if there is none, or if
+        `kernels_enabled` says no.
+        """
         ...
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
-        """Fused value-and-derivative rule for an array like `x`, None where it does not apply."""
+        """Fused value-and-derivative rule for an array like `x`; None where it does not apply, or
+        if `kernels_enabled` says no.
+        """
         ...
 
     def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
@@ -474,8 +478,7 @@ def structure_kernel(
 
     `reference` takes the backend first and then what the kernel takes.
     """
-    if _KERNELS.get():
-        fast = backend.kernel(name, x.dtype, backend.device_of(x))
-        if fast is not None:
-            return fast
+    fast = backend.kernel(name, x.dtype, backend.device_of(x))
+    if fast is not None:
+        return fast
     return lambda *arguments: reference(backend, *arguments)
