@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special as jax_special
 
+from fenchel.backend import kernels_enabled
+from fenchel.trees import follow_dataclasses
+
 from .kernels import rows, xla
 
 __all__ = ["BACKEND", "JaxBackend"]
@@ -123,7 +126,8 @@ class JaxBackend:
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Numba kernel called by XLA, where numba is installed and the default device is a CPU."""
-        return xla.xla_kernel(name) if jax.default_backend() == "cpu" else None
+        use = kernels_enabled() and jax.default_backend() == "cpu"
+        return xla.xla_kernel(name) if use else None
 
     def fused(self, name: str, x: Array) -> None:
         """Return None: XLA fuses the formula."""
@@ -158,6 +162,12 @@ class JaxBackend:
     def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
         """Inverse of `tree_flatten`."""
         return jax.tree_util.tree_unflatten(structure, leaves)
+
+    def transformations(self) -> dict[str, Any]:
+        """Rows of the matrix of `fenchel.testing`."""
+        from .transformations import jax as matrix
+
+        return matrix.rows()
 
     def describe(self) -> dict[str, Any]:
         """Version, devices and kernels."""
@@ -209,4 +219,10 @@ class JaxSampler:
         return jax.random.randint(self._next(), shape, low, high)
 
 
+def _register_dataclass(cls: type, data: tuple[str, ...], static: tuple[str, ...]) -> None:
+    """Make a container of `fenchel` one of JAX too."""
+    jax.tree_util.register_dataclass(cls, list(data), list(static))
+
+
+follow_dataclasses(_register_dataclass)
 BACKEND = JaxBackend()
