@@ -158,6 +158,8 @@ def match_cotangent(
     """Return cotangents for the leaves of a value, None where there is nothing to pull back."""
     given = flatten_as(structure, cotangent, len(values))
     return [
-        None if g is None or not is_active(v) else match_tangent(space, g, v, "cotangent")
+        None
+        if g is None or not hasattr(v, "shape") or not is_active(v)
+        else match_tangent(space, g, v, "cotangent")
         for g, v in zip(given, values, strict=True)
     ]

@@ -58,12 +58,12 @@ def _make_embed(xp: Any) -> Callable[..., Array]:
     def embed(g: Array, key: Any, shape: tuple[int, ...]) -> Array:
         """Zeros of a shape with `g` at a basic key."""
         out = xp.base.zeros(shape, dtype=g.dtype, device=xp.device(g))
+        if hasattr(out, "at") or not hasattr(out, "__setitem__"):  # an immutable array
+            return xp.scatter(g, _positions(xp, out)[key], shape)
         if key is None or (type(key) is tuple and any(part is None for part in key)):
             # New axes are for reading only in the standard: they are dropped from both sides.
             key = () if key is None else tuple(part for part in key if part is not None)
             g = xp.base.reshape(g, out[key].shape)
-        if hasattr(out, "at"):  # immutable arrays write by `at`
-            return out.at[key].set(g)
         out[key] = g
         return out
 
