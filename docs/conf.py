@@ -1,9 +1,12 @@
 """Settings of the documentation; figures and tables are generated from code before each build."""
 
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+# The support table compares with a float64 reference; JAX asks for this before it is imported.
+os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 from _generate import benchmarks, figures, reference, support
 
