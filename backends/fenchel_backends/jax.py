@@ -219,10 +219,6 @@ class JaxSampler:
         return jax.random.randint(self._next(), shape, low, high)
 
 
-def _register_dataclass(cls: type, data: tuple[str, ...], static: tuple[str, ...]) -> None:
-    """Make a container of `fenchel` one of JAX too."""
-    jax.tree_util.register_dataclass(cls, list(data), list(static))
-
-
-follow_dataclasses(_register_dataclass)
+# The dataclasses of `fenchel` are containers for JAX too.
+follow_dataclasses(jax.tree_util.register_pytree_node)
 BACKEND = JaxBackend()

@@ -12,17 +12,18 @@ import optree
 __all__ = ["follow_dataclasses", "register_dataclass"]
 
 _Class = TypeVar("_Class", bound=type)
-_Node = Callable[[type, tuple[str, ...], tuple[str, ...]], None]
+# Told of a class, of node -> (children, constants), and of (constants, children) -> node.
+_Follower = Callable[[type, Callable[[Any], Any], Callable[[Any, Any], Any]], Any]
 
 # Nodes registered here are seen by every optree call, with or without a namespace.
 _GLOBAL: Any = optree.registry.__GLOBAL_NAMESPACE
 _LOCK = threading.Lock()
-_REGISTERED: list[tuple[type, tuple[str, ...], tuple[str, ...]]] = []
-_FOLLOWERS: list[_Node] = []
+_REGISTERED: list[tuple[Any, ...]] = []
+_FOLLOWERS: list[_Follower] = []
 
 
 def register_dataclass(*, static: tuple[str, ...] = ()) -> Callable[[_Class], _Class]:
-    """Class decorator: make a dataclass a container of its fields.
+    """Class decorator: make a dataclass a container of its fields, in every library.
 
     Parameters
     ----------
@@ -34,55 +35,65 @@ def register_dataclass(*, static: tuple[str, ...] = ()) -> Callable[[_Class], _C
     callable
         The decorator; it returns the class.
 
+    Notes
+    -----
+    A container is rebuilt without `__init__` and its checks, as its leaves may be placeholders.
+
     Examples
     --------
     >>> from dataclasses import dataclass
+    >>> from fenchel import trees
     >>> @register_dataclass(static=("name",))
     ... @dataclass(frozen=True)
     ... class Point:
     ...     x: float
     ...     name: str
-    >>> from fenchel import trees
     >>> trees.scale(2.0, Point(1.5, "p"))
     Point(x=3.0, name='p')
     """
 
     def register(cls: _Class) -> _Class:
         data = tuple(f.name for f in dataclasses.fields(cls) if f.name not in static)
-        _register_with_optree(cls, data, static)
+
+        def flatten(node: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+            children = tuple(getattr(node, name) for name in data)
+            return children, tuple(getattr(node, name) for name in static)
+
+        def unflatten(constants: Any, children: Any) -> Any:
+            node: Any = object.__new__(cls)
+            for name, value in zip((*data, *static), (*children, *constants), strict=True):
+                object.__setattr__(node, name, value)
+            return node
+
+        register_node: Any = optree.register_pytree_node
+        register_node(cls, lambda node: (*flatten(node), data), unflatten, namespace=_GLOBAL)
         with _LOCK:
-            _REGISTERED.append((cls, data, static))
+            _REGISTERED.append((cls, flatten, unflatten))
             followers = tuple(_FOLLOWERS)
         for follower in followers:
-            follower(cls, data, static)
+            follower(cls, flatten, unflatten)
         return cls
 
     return register
 
 
-def follow_dataclasses(follower: _Node) -> None:
-    """Have `follower(cls, data, static)` told of every registered dataclass, past and future.
+def follow_dataclasses(follower: _Follower) -> None:
+    """Have a function told of every registered dataclass, past and future.
 
-    Adapters of libraries with their own containers call this once.
+    Parameters
+    ----------
+    follower
+        Function of the class, of `node -> (children, constants)` and of
+        `(constants, children) -> node`. Adapters of libraries with containers of their own give
+        one, once.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> follow_dataclasses(lambda cls, flatten, unflatten: seen.append(cls.__name__))
     """
     with _LOCK:
         _FOLLOWERS.append(follower)
         known = tuple(_REGISTERED)
     for entry in known:
         follower(*entry)
-
-
-def _register_with_optree(cls: type, data: tuple[str, ...], static: tuple[str, ...]) -> None:
-    def flatten_node(node: Any) -> tuple[tuple[Any, ...], Any, tuple[str, ...]]:
-        children = tuple(getattr(node, name) for name in data)
-        return children, tuple(getattr(node, name) for name in static), data
-
-    def unflatten_node(constants: Any, children: Any) -> Any:
-        # Leaves may be placeholders, so the checks of __init__ are passed by.
-        node: Any = object.__new__(cls)
-        for name, value in zip((*data, *static), (*children, *constants), strict=True):
-            object.__setattr__(node, name, value)
-        return node
-
-    register: Any = optree.register_pytree_node
-    register(cls, flatten_node, unflatten_node, namespace=_GLOBAL)
