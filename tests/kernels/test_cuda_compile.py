@@ -77,7 +77,10 @@ def nvrtc():
 def test_nvrtc_compiles_what_cupy_gives_it(nvrtc, stem):
     program = nvrtc.createProgram(sources.text(stem), f"{stem}.cu", [], [])
     nvrtc.compileProgram(program, ("--gpu-architecture=compute_80", *sources.OPTIONS))
-    assert entries(nvrtc.getPTX(program).decode()) == expected_entries(stem)
+    ptx = nvrtc.getPTX(program).decode()
+    assert entries(ptx) == expected_entries(stem)
+    # Without the bound a kernel may take more registers than its widest block can have.
+    assert ptx.count(".maxntid 512") == len(expected_entries(stem))
     nvrtc.destroyProgram(program)
 
 
@@ -86,7 +89,7 @@ def test_launches_fit_every_device(symbol):
     for rows, n in itertools.product((1, 100, 10**6), (1, 31, 1000, 1706, 1707, 10**5)):
         plan = geometry(symbol, rows=rows, n=n, processors=108)
         assert 1 <= plan.grid <= rows
-        assert plan.block in (32, 64, 128, 256, 512, 1024)
+        assert plan.block in (32, 64, 128, 256, 512)
         assert plan.grid * plan.block <= 108 * 2048
         assert plan.shared_bytes <= 40 * 1024
         assert not (plan.shared_bytes and plan.work_stride)

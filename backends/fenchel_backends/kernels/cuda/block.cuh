@@ -22,7 +22,9 @@ constexpr int warp_size = fenchel_shim::warp_size;
 #else
 constexpr int warp_size = 32;
 #endif
-constexpr int max_warps = 32;
+// Kernels use up to 128 registers a thread, so 512 threads are what a multiprocessor can start.
+constexpr int max_threads = 512;
+constexpr int max_warps = max_threads / warp_size;
 constexpr unsigned all_lanes = 0xffffffffu;
 
 __device__ inline double infinity() { return __longlong_as_double(0x7ff0000000000000LL); }
@@ -162,9 +164,9 @@ __device__ void write_once(T* out, long long row, double value) {
 // VALUES their names; the kernel is the template function NAME(frame, arrays...).
 #define FENCHEL_PASS(...) __VA_ARGS__
 #define FENCHEL_EXPORT_AS(NAME, SUFFIX, REAL, ARRAYS, ...)                                           \
-  extern "C" __global__ void NAME##_##SUFFIX(long long rows, int n, const REAL* params,              \
-                                             int param_rows, int param_count, double* work,          \
-                                             long long work_stride, ARRAYS(REAL)) {                  \
+  extern "C" __global__ void __launch_bounds__(fenchel::max_threads)                                 \
+      NAME##_##SUFFIX(long long rows, int n, const REAL* params, int param_rows, int param_count,    \
+                      double* work, long long work_stride, ARRAYS(REAL)) {                           \
     const fenchel::Frame<REAL> frame = {rows,        n,    params,     param_rows,                   \
                                         param_count, work, work_stride};                             \
     FENCHEL_RUN(fenchel::NAME<REAL>(frame, __VA_ARGS__));                                            \

@@ -18,6 +18,7 @@ _SCRATCH = {
     "fused_soft_sort": 3,
 }
 _SHARED_BYTES = 40 * 1024  # of the 48 KiB every device gives; the rest is for reductions
+_MAX_THREADS = 512  # what the kernels' registers allow; declared in block.cuh as well
 _THREADS_A_PROCESSOR = 2048
 _ENTRIES_A_THREAD = 4
 
@@ -68,14 +69,14 @@ def geometry(symbol: str, *, rows: int, n: int, processors: int) -> Geometry:
     Examples
     --------
     >>> geometry("dykstra", rows=5000, n=4096, processors=132)
-    Geometry(grid=264, block=1024, shared_bytes=0, work_stride=8192)
+    Geometry(grid=528, block=512, shared_bytes=0, work_stride=8192)
     """
     block = 32
-    while block < 1024 and block * _ENTRIES_A_THREAD < n:
+    while block < _MAX_THREADS and block * _ENTRIES_A_THREAD < n:
         block *= 2
     if rows > 4 * processors:
         # Many rows fill the device by themselves; narrow blocks wait less at their barriers.
-        block = min(block, 1024 if n > 2048 else 256)
+        block = min(block, _MAX_THREADS if n > 2048 else 256)
     grid = max(1, min(rows, processors * (_THREADS_A_PROCESSOR // block)))
     doubles = _SCRATCH.get(symbol, 0) * n
     if 8 * doubles <= _SHARED_BYTES:
