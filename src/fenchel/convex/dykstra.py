@@ -49,22 +49,23 @@ def dykstra(
     """Return (blocks, fit, iterations, residual) after at most `max_iter` cycles.
 
     The residual is the larger of the greatest violation of the order and the last change of an
-    entry; a row stops when it falls below `tol`. Blocks join the pairs whose constraint is active:
-    those that the last projection had to move. Blocks are int32 (..., n), `iterations` int32 and
-    `residual` (..., 1).
+    entry; a row stops when it falls below `tol`, and a row in order takes no cycle. Blocks join the
+    pairs whose constraint is active: those that the last projection had to move. Blocks are int32
+    (..., n), `iterations` int32 and `residual` (..., 1).
     """
     xp = backend.namespace
     sign = 2.0 * increasing - 1.0
     broken = has_nan(backend, y) | has_nan(backend, weights)
     start = xp.where(broken, xp.zeros_like(y), sign * y)
     rows = xp.zeros_like(start[..., :1])
+    violation = _violation(backend, start)
     init = _State(
         z=start,
         even=xp.zeros_like(start),
         odd=xp.zeros_like(start),
         iterations=xp.astype(rows, xp.int32),
-        residual=xp.full_like(rows, float("inf")),
-        running=~broken & (max_iter > rows),
+        residual=violation,
+        running=~broken & (violation > 0) & (max_iter > rows),
     )
 
     def cycle(state: _State) -> _State:
@@ -74,7 +75,8 @@ def dykstra(
         odd = middle + state.odd - z
         residual = xp.maximum(_violation(backend, z), _largest(backend, xp.abs(z - state.z)))
         iterations = state.iterations + 1
-        going = state.running & (residual >= tol) & (xp.astype(iterations, y.dtype) < max_iter)
+        unsolved = (residual >= tol) & (residual > 0)
+        going = state.running & unsolved & (xp.astype(iterations, y.dtype) < max_iter)
         new = _State(z, even, odd, iterations, residual, going)
         # A row that has stopped keeps what it has.
         return _State(*(xp.where(state.running, a, b) for a, b in zip(new, state, strict=True)))

@@ -91,16 +91,19 @@ def pnorm_fit(
     ids, root = blocks(fixed, fixed_weights, p, float(increasing))
     no_weight = block_sum(backend, fixed_weights, ids) == 0
     weights = xp.where(no_weight, xp.ones_like(weights), weights)
-    fit = backend.stop_gradient(root)
-    # |d|^(p-2) is 0/0 or infinite where an entry equals its block's value. Below the floor phi is
-    # linear: ties share a block's derivative by weight, and p < 2 lets such an entry lead.
-    scale = xp.max(xp.abs(fixed - fit), axis=-1, keepdims=True)
-    info = xp.finfo(y.dtype)
-    floor = xp.where(scale > 0, scale * float(info.eps), xp.ones_like(scale))
+    single = block_size(backend, y, ids) == 1
+    zeros = xp.zeros_like(fixed)
+    data, fit = xp.where(single, zeros, y), xp.where(single, zeros, backend.stop_gradient(root))
+    # |d|^(p-2) is 0/0 or infinite where an entry equals its block's value. Below the floor, which
+    # is the rounding of a value, phi is linear: ties share a block's derivative by weight, and
+    # p < 2 lets such an entry lead.
+    scale = xp.max(xp.abs(backend.stop_gradient(data)), axis=-1, keepdims=True)
+    scale = xp.where(scale > 0, scale, xp.ones_like(scale))
+    floor = scale * (8 * float(xp.finfo(y.dtype).eps))
     for _ in range(2):
-        step = _newton_step(backend, xp.subtract(fit, y), weights, ids, p, floor)
+        step = _newton_step(backend, xp.subtract(fit, data), weights, ids, p, floor)
         fit = xp.subtract(fit, step)
-    return spread_nan(backend, fit), ids
+    return spread_nan(backend, xp.where(single, y, fit)), ids
 
 
 def _newton_step(
