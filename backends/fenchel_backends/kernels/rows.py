@@ -134,7 +134,7 @@ def flatten(x: Array) -> Array:
     >>> flatten(np.zeros((2, 3, 4))).shape
     (6, 4)
     """
-    if not x.flags.carray:
+    if not (x.flags.carray and x.dtype.isnative):
         x = _behaved(x)
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
@@ -168,7 +168,7 @@ def pack(params: Sequence[Any], batch: tuple[int, ...], dtype: np.dtype[Any]) ->
     """
     if _NUMBERS.issuperset(map(type, params)):
         return _shared(tuple(params), dtype.char)
-    packed = np.empty((*batch, len(params)), dtype)
+    packed = np.empty((*batch, len(params)), dtype.char)
     for column, value in enumerate(params):
         packed[..., column : column + 1] = value
     return packed.reshape(-1, len(params))
@@ -176,7 +176,7 @@ def pack(params: Sequence[Any], batch: tuple[int, ...], dtype: np.dtype[Any]) ->
 
 def _allocate(output: Output, batch: tuple[int, ...], n: int, dtype: np.dtype[Any]) -> Array:
     extent = n if output.extent == "entries" else 1
-    return np.empty((*batch, extent), np.int32 if output.dtype == "int32" else dtype)
+    return np.empty((*batch, extent), np.int32 if output.dtype == "int32" else dtype.char)
 
 
 def row_call(

@@ -50,7 +50,7 @@ def _sums(v: Rows, tau: float, c: float) -> tuple[float, float]:
 
 
 @compiled
-def _root(v: Rows, c: float) -> float:
+def norm_root(v: Rows, c: float) -> float:
     """Root tau of the norm equation for shifted scores, whose maximum is 0."""
     low, high, tau = -1.0, 0.0, -1.0
     for _ in range(_MAX_ITER):
@@ -87,7 +87,7 @@ def entmax_root(x: Rows, alpha: float) -> tuple[float, float]:
     v = survivors(x, high, 1.0 / a)
     v *= a
     # exp_alpha(x - t) = (1 + v - a (t - max))^c: tau = a (t - max) - 1
-    return high, (_root(v, 1.0 / a) + 1.0) / a
+    return high, (norm_root(v, 1.0 / a) + 1.0) / a
 
 
 @compiled
