@@ -4,6 +4,7 @@ The library's own derivatives are used where it has them, the tape (`fenchel.aut
 elsewhere; `method=` overrides. Every function takes containers of arrays.
 """
 
+from .check import check_grads
 from .curvature import ggn_vp, hvp
 from .forward import jvp, linearize
 from .jacobian import hessian, jacobian
@@ -13,6 +14,7 @@ from .stencils import fd_weights
 from .transforms import stop_gradient, vmap
 
 __all__ = [
+    "check_grads",
     "complex_step",
     "fd_weights",
     "finite_difference",

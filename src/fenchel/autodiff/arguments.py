@@ -11,7 +11,7 @@ import optree
 from ..backend import Backend, backend_of
 from ..trees import find_backend, is_array
 
-__all__ = ["Selection", "as_primals", "like", "match", "select"]
+__all__ = ["Selection", "as_primals", "leaf_names", "like", "match", "select"]
 
 Tree = Any
 
@@ -95,7 +95,7 @@ def as_primals(
     checked = []
     for place, primal in zip(at or range(len(primals)), primals, strict=True):
         leaves, structure = backend.tree_flatten(primal)
-        names = _names(primal, f"args[{place}]", len(leaves))
+        names = leaf_names(primal, f"args[{place}]", len(leaves))
         for name, leaf in zip(names, leaves, strict=True):
             _check_leaf(name, leaf, backend)
         if all(is_array(leaf) for leaf in leaves):
@@ -107,7 +107,7 @@ def as_primals(
     return backend, tuple(checked)
 
 
-def _names(tree: Tree, root: str, count: int) -> list[str]:
+def leaf_names(tree: Tree, root: str, count: int) -> list[str]:
     """Return the Python expression of each leaf, for messages."""
     accessors = optree.tree_accessors(tree)
     if len(accessors) != count:  # a node that only the library can open
