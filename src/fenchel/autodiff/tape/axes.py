@@ -27,9 +27,9 @@ def as_tuple(axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def expand_reduced(xp: Any, g: Array, x: Array, axis: Any, keepdims: bool) -> Array:
-    """Return a reduced array with the reduced axes put back, of length one."""
-    if keepdims:
-        return g
+    """Return a reduced array that broadcasts against `x`: reduced axes back, of length one."""
+    if keepdims or (axis is None and not g.shape and len(x.shape) <= 1):
+        return g  # a number broadcasts against a vector as it is
     axes = as_tuple(axis, len(x.shape))
     shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
     return xp.reshape(g, shape)

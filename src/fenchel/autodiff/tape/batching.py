@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import array_api_compat
 import optree
 
-from .namespace import TapeNamespace, space_of
-from .traced import Array, Traced
+from .namespace import TapeNamespace, is_array, space_of
+from .traced import Array
 
 __all__ = ["vmap"]
 
@@ -105,11 +104,7 @@ def _index(x: Array, axis: int, i: int) -> Array:
 
 
 def _any_space(leaves: list[Any]) -> TapeNamespace:
-    return space_of(next(x for x in leaves if _is_array(x)))
-
-
-def _is_array(x: Any) -> bool:
-    return type(x) is Traced or array_api_compat.is_array_api_obj(x)
+    return space_of(next(x for x in leaves if is_array(x)))
 
 
 def _stack_rows(rows: list[Any], out_axes: Any, space: TapeNamespace) -> Any:
@@ -126,6 +121,6 @@ def _stack_rows(rows: list[Any], out_axes: Any, space: TapeNamespace) -> Any:
 def _stack(column: tuple[Any, ...], axis: Any, space: TapeNamespace) -> Any:
     if axis is None:
         return column[0]
-    if not any(_is_array(x) for x in column):
+    if not any(is_array(x) for x in column):
         return space.base.asarray(list(column))
     return space.stack(column, axis=axis)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
 import optree
 
 from .fitting import cast
-from .namespace import TapeNamespace, space_of
+from .namespace import TapeNamespace, is_array, space_of
 from .traced import Array, Traced
 
 __all__ = [
@@ -38,7 +37,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of a container and its structure."""
     if type(tree) in _FLAT_TYPES:
         return [tree], _LEAF
-    if array_api_compat.is_array_api_obj(tree):
+    if is_array(tree):
         _FLAT_TYPES.add(type(tree))
         return [tree], _LEAF
     if type(tree) is tuple and all(type(x) in _FLAT_TYPES for x in tree):
@@ -98,7 +97,7 @@ def common_space(leaves: list[Any]) -> TapeNamespace:
     active = False
     for x in leaves:
         active = active or is_active(x)
-        if type(x) is Traced or array_api_compat.is_array_api_obj(x):
+        if is_array(x):
             found = space_of(x)
             if space is not None and found is not space:
                 raise TypeError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from .axes import normalize
 from .fitting import fit
-from .rules import Composite, General, Multilinear, Rule
+from .rules import Bilinear, Composite, General, Rule
 from .traced import Array, Traced, strip
 
 __all__ = ["RULES", "symmetric_part"]
@@ -17,12 +17,11 @@ __all__ = ["RULES", "symmetric_part"]
 
 def _matmul_x(xp: Any, g: Array, out: Array, x: Array, y: Array) -> Array:
     if len(y.shape) == 1:
-        c = xp.multiply(xp.expand_dims(g, axis=-1), y)  # g (..., n) and y (k): (..., n, k)
+        c = xp.multiply(g[..., None], y)  # g (..., n) and y (k): (..., n, k)
     elif len(x.shape) == 1:
-        row = xp.expand_dims(g, axis=-2)
-        c = xp.squeeze(xp.matmul(row, xp.matrix_transpose(y)), axis=-2)
+        c = _vector_times(xp, g, y.mT)
     else:
-        c = xp.matmul(g, xp.matrix_transpose(y))
+        c = xp.matmul(g, y.mT)
     return fit(xp, c, x)
 
 
@@ -30,13 +29,19 @@ def _matmul_y(xp: Any, g: Array, out: Array, x: Array, y: Array) -> Array:
     if len(x.shape) == 1 and len(y.shape) == 1:
         c = xp.multiply(g, x)
     elif len(x.shape) == 1:
-        c = xp.multiply(xp.expand_dims(x, axis=-1), xp.expand_dims(g, axis=-2))
+        c = xp.multiply(x[:, None], g[..., None, :])
     elif len(y.shape) == 1:
-        column = xp.expand_dims(g, axis=-1)
-        c = xp.squeeze(xp.matmul(xp.matrix_transpose(x), column), axis=-1)
+        c = _vector_times(xp, g, x)
     else:
-        c = xp.matmul(xp.matrix_transpose(x), g)
+        c = xp.matmul(x.mT, g)
     return fit(xp, c, y)
+
+
+def _vector_times(xp: Any, g: Array, y: Array) -> Array:
+    """g @ y, row by row over the batch axes."""
+    if len(y.shape) == 2:
+        return xp.matmul(g, y)
+    return xp.squeeze(xp.matmul(g[..., None, :], y), axis=-2)
 
 
 def _contracted(axes: Any, nx: int, ny: int) -> tuple[list[int], list[int]]:
@@ -220,8 +225,8 @@ class _SlogDet(Rule):
         return slogdet
 
 
-_MATMUL = Multilinear("matmul", _matmul_x, _matmul_y)
-_TENSORDOT = Multilinear("tensordot", _tensordot_x, _tensordot_y)
+_MATMUL = Bilinear("matmul", _matmul_x, _matmul_y)
+_TENSORDOT = Bilinear("tensordot", _tensordot_x, _tensordot_y)
 
 RULES: dict[str, Rule] = {
     "matmul": _MATMUL,

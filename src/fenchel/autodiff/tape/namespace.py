@@ -10,9 +10,10 @@ import array_api_compat
 
 from .traced import Array, Traced, strip
 
-__all__ = ["TapeNamespace", "namespace_over", "space_of"]
+__all__ = ["TapeNamespace", "is_array", "namespace_over", "space_of"]
 
 _SPACES: dict[Any, TapeNamespace] = {}
+_SPACE_OF_TYPE: dict[type, TapeNamespace] = {}
 _LOCK = Lock()
 
 
@@ -29,13 +30,25 @@ def space_of(x: Array) -> TapeNamespace:
     """Return the tape namespace for an array, traced or plain."""
     if type(x) is Traced:
         return x._level.space  # type: ignore[no-any-return]
+    found = _SPACE_OF_TYPE.get(type(x))
+    if found is not None:
+        return found
     try:
-        return namespace_over(array_api_compat.array_namespace(x))
+        found = namespace_over(array_api_compat.array_namespace(x))
     except TypeError:
         raise TypeError(
             "differentiation needs floating arrays of a library with an array namespace; "
             f"got {type(x).__qualname__}"
         ) from None
+    _SPACE_OF_TYPE[type(x)] = found
+    return found
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array, traced or plain."""
+    return (
+        type(x) is Traced or type(x) in _SPACE_OF_TYPE or bool(array_api_compat.is_array_api_obj(x))
+    )
 
 
 class PlainNamespace:
@@ -114,6 +127,10 @@ class TapeNamespace:
                     f"expected an array of {self.library} or a number; got {type(x).__qualname__}"
                 )
         return x
+
+    def as_array(self, x: Any) -> Array:
+        """Return `x` as an array: arrays as they are, numbers and lists converted."""
+        return x if hasattr(x, "shape") else self.asarray(x)
 
     def refuse_foreign(self, x: Any) -> None:
         """Raise TypeError if `x` is an array of another library."""

@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS"]
 
 
 def _dot(xp: Any, a: Array, b: Array, out: Any = None) -> Array:
-    a, b = xp.asarray(a), xp.asarray(b)
+    a, b = xp.as_array(a), xp.as_array(b)
     if len(a.shape) == 0 or len(b.shape) == 0:
         return xp.multiply(a, b)
     if len(a.shape) <= 2 and len(b.shape) <= 2:
@@ -23,27 +23,27 @@ def _dot(xp: Any, a: Array, b: Array, out: Any = None) -> Array:
 
 
 def _vdot(xp: Any, a: Array, b: Array, /) -> Array:
-    return xp.vecdot(xp.reshape(xp.asarray(a), (-1,)), xp.reshape(xp.asarray(b), (-1,)))
+    return xp.vecdot(xp.reshape(xp.as_array(a), (-1,)), xp.reshape(xp.as_array(b), (-1,)))
 
 
 def _inner(xp: Any, a: Array, b: Array, /) -> Array:
-    a, b = xp.asarray(a), xp.asarray(b)
+    a, b = xp.as_array(a), xp.as_array(b)
     if len(a.shape) == 0 or len(b.shape) == 0:
         return xp.multiply(a, b)
     return xp.tensordot(a, b, axes=((len(a.shape) - 1,), (len(b.shape) - 1,)))
 
 
 def _outer(xp: Any, a: Array, b: Array, out: Any = None) -> Array:
-    column = xp.reshape(xp.asarray(a), (-1, 1))
-    return xp.multiply(column, xp.reshape(xp.asarray(b), (1, -1)))
+    column = xp.reshape(xp.as_array(a), (-1, 1))
+    return xp.multiply(column, xp.reshape(xp.as_array(b), (1, -1)))
 
 
 def _tensordot(xp: Any, a: Array, b: Array, axes: Any = 2) -> Array:
-    return xp.tensordot(xp.asarray(a), xp.asarray(b), axes=axes)
+    return xp.tensordot(xp.as_array(a), xp.as_array(b), axes=axes)
 
 
 def _kron(xp: Any, a: Array, b: Array) -> Array:
-    a, b = xp.asarray(a), xp.asarray(b)
+    a, b = xp.as_array(a), xp.as_array(b)
     ndim = max(len(a.shape), len(b.shape))
     sa = (1,) * (ndim - len(a.shape)) + tuple(a.shape)
     sb = (1,) * (ndim - len(b.shape)) + tuple(b.shape)
@@ -56,13 +56,13 @@ def _cross(xp: Any, a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc:
            axis: int | None = None) -> Array:  # fmt: skip
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = xp.moveaxis(xp.asarray(a), axisa, -1), xp.moveaxis(xp.asarray(b), axisb, -1)
+    a, b = xp.moveaxis(xp.as_array(a), axisa, -1), xp.moveaxis(xp.as_array(b), axisb, -1)
     return xp.moveaxis(xp.linalg.cross(a, b), -1, axisc)
 
 
 def _convolve(xp: Any, a: Array, v: Array, mode: str = "full") -> Array:
     """Sum over shifts of one operand: linear in both."""
-    a, v = xp.asarray(a), xp.asarray(v)
+    a, v = xp.as_array(a), xp.as_array(v)
     if a.shape[0] < v.shape[0]:
         a, v = v, a
     n, m = a.shape[0], v.shape[0]
@@ -87,7 +87,7 @@ def _einsum(xp: Any, *operands: Any, **options: Any) -> Array:
     """
     if not isinstance(operands[0], str):
         raise TypeError("`subscripts` of numpy.einsum must be a string for traced arrays")
-    arrays = [xp.asarray(x) for x in operands[1:]]
+    arrays = [xp.as_array(x) for x in operands[1:]]
     inputs, output = _letters(operands[0], [len(x.shape) for x in arrays])
     terms = []
     for i, (x, letters) in enumerate(zip(arrays, inputs, strict=True)):

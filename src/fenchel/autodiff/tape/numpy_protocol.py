@@ -56,6 +56,21 @@ def apply_ufunc(self: Traced, ufunc: Any, method: str, *inputs: Any, **kwargs: A
 def apply_function(self: Traced, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Serve a NumPy function that is no ufunc."""
     space = self._level.space
+    served = _FOUND.get(function)
+    if served is None or not space.numpy_like:
+        served = _find(space, function)
+    if kwargs and kwargs.get("out") is not None:
+        raise TypeError(
+            f"`out` of numpy.{function.__name__} must be None: traced arrays are read only"
+        )
+    return served(space, *args, **kwargs)
+
+
+# NumPy's functions to ours, filled as they are met.
+_FOUND: dict[Any, Callable[..., Any]] = {}
+
+
+def _find(space: Any, function: Any) -> Callable[..., Any]:
     module = function.__module__.removeprefix("numpy").lstrip(".")
     name = f"{module}.{function.__name__}" if module else function.__name__
     if not space.numpy_like:
@@ -63,14 +78,17 @@ def apply_function(self: Traced, function: Any, types: Any, args: Any, kwargs: A
             f"arrays must belong to one library; got numpy.{name} "
             f"with a traced array of {space.library}"
         )
-    if kwargs.get("out") is not None:
-        raise TypeError(f"`out` of numpy.{name} must be None: traced arrays are read only")
-    served = _FUNCTIONS.get(name)
-    if served is not None:
-        return served(space, *args, **kwargs)
     if name in _PLAIN:
-        return function(*_strip_all(args), **{k: _strip_all(v) for k, v in kwargs.items()})
-    raise TypeError(f"numpy.{name} has no derivative rule for traced arrays")
+
+        def plain(_: Any, *args: Any, **kwargs: Any) -> Any:
+            return function(*_strip_all(args), **{k: _strip_all(v) for k, v in kwargs.items()})
+
+        _FOUND[function] = plain
+    elif name in _FUNCTIONS:
+        _FOUND[function] = _FUNCTIONS[name]
+    else:
+        raise TypeError(f"numpy.{name} has no derivative rule for traced arrays")
+    return _FOUND[function]
 
 
 def _strip_all(x: Any) -> Any:

@@ -148,7 +148,7 @@ def _average(
     if weights is None:
         out = xp.mean(a, axis=axis, keepdims=_keep(keepdims))
         return (out, xp.ones_like(out) * (a.size / max(out.size, 1))) if returned else out
-    weights = xp.asarray(weights)
+    weights = xp.as_array(weights)
     if len(weights.shape) == 1 and len(a.shape) > 1:
         shape = [1] * len(a.shape)
         shape[normalize(axis, len(a.shape))] = weights.shape[0]
@@ -174,7 +174,7 @@ def _quantile(
     if axis is None:
         a, axis = xp.reshape(a, (-1,)), 0
     rows = xp.sort(xp.moveaxis(a, axis, -1), axis=-1)
-    place = xp.multiply(xp.asarray(q), float(rows.shape[-1] - 1))
+    place = xp.multiply(xp.as_array(q), float(rows.shape[-1] - 1))
     low = xp.base.astype(xp.base.floor(strip(place)), xp.base.int64)
     high = xp.base.minimum(low + 1, rows.shape[-1] - 1)
     fraction = xp.subtract(place, xp.base.astype(low, xp.base.float64))
@@ -184,7 +184,7 @@ def _quantile(
 
 
 def _percentile(xp: Any, a: Array, q: Any, axis: Any = None, *args: Any, **options: Any) -> Array:
-    return _quantile(xp, a, xp.divide(xp.asarray(q), 100.0), axis, *args, **options)
+    return _quantile(xp, a, xp.divide(xp.as_array(q), 100.0), axis, *args, **options)
 
 
 def _median(
@@ -210,7 +210,7 @@ def _diff(
 ) -> Array:
     ends = {"prepend": prepend, "append": append}
     given = {
-        k: xp.asarray(v)
+        k: xp.as_array(v)
         for k, v in ends.items()
         if v is not None and type(v).__name__ != "_NoValueType"
     }
@@ -218,9 +218,9 @@ def _diff(
 
 
 def _trapezoid(xp: Any, y: Array, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Array:
-    y = xp.moveaxis(xp.asarray(y), axis, -1)
+    y = xp.moveaxis(xp.as_array(y), axis, -1)
     if x is not None:
-        x = xp.asarray(x)
+        x = xp.as_array(x)
         dx = xp.diff(x if len(x.shape) == 1 else xp.moveaxis(x, axis, -1))
     pairs = xp.add(y[..., 1:], y[..., :-1])
     return xp.multiply(xp.sum(xp.multiply(pairs, dx), axis=-1), 0.5)
@@ -267,11 +267,11 @@ def _real(xp: Any, val: Array) -> Array:
 
 
 def _interp(xp: Any, x: Array, xp_: Any = None, fp: Any = None, **options: Any) -> Array:
-    grid, values = options.pop("xp", xp_), xp.asarray(fp)
+    grid, values = options.pop("xp", xp_), xp.as_array(fp)
     plain = xp.base.asarray(strip(grid))
-    x = xp.asarray(x)
+    x = xp.as_array(x)
     right = xp.base.clip(xp.base.searchsorted(plain, strip(x)), 1, plain.shape[0] - 1)
-    low, high = xp.asarray(grid)[right - 1], xp.asarray(grid)[right]
+    low, high = xp.as_array(grid)[right - 1], xp.as_array(grid)[right]
     weight = xp.clip(xp.divide(xp.subtract(x, low), xp.subtract(high, low)), 0.0, 1.0)
     below = values[right - 1]
     return xp.add(below, xp.multiply(weight, xp.subtract(values[right], below)))

@@ -17,7 +17,7 @@ def _shape_of(shape: Any) -> tuple[int, ...]:
 
 
 def _at_least(xp: Any, x: Array, ndim: int) -> Array:
-    x = xp.asarray(x)
+    x = xp.as_array(x)
     missing = ndim - len(x.shape)
     if missing <= 0:
         return x
@@ -88,12 +88,12 @@ def _expand_dims(xp: Any, a: Array, axis: Any) -> Array:
 def _concatenate(
     xp: Any, arrays: Any, axis: Any = 0, *, dtype: Any = None, **options: Any
 ) -> Array:
-    out = xp.concat([xp.asarray(x) for x in arrays], axis=axis)
+    out = xp.concat([xp.as_array(x) for x in arrays], axis=axis)
     return out if dtype is None else xp.astype(out, dtype)
 
 
 def _stack(xp: Any, arrays: Any, axis: int = 0, **options: Any) -> Array:
-    return xp.stack([xp.asarray(x) for x in arrays], axis=axis)
+    return xp.stack([xp.as_array(x) for x in arrays], axis=axis)
 
 
 def _vstack(xp: Any, tup: Any, **options: Any) -> Array:
@@ -115,7 +115,7 @@ def _column_stack(xp: Any, tup: Any) -> Array:
 
 
 def _append(xp: Any, arr: Array, values: Array, axis: int | None = None) -> Array:
-    return xp.concat([xp.asarray(arr), xp.asarray(values)], axis=axis)
+    return xp.concat([xp.as_array(arr), xp.as_array(values)], axis=axis)
 
 
 def _array_split(xp: Any, ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Array]:
@@ -151,7 +151,7 @@ def _rot90(xp: Any, m: Array, k: int = 1, axes: Any = (0, 1)) -> Array:
 
 
 def _broadcast_arrays(xp: Any, *args: Array, subok: bool = False) -> tuple[Array, ...]:
-    return tuple(xp.broadcast_arrays(*[xp.asarray(x) for x in args]))
+    return tuple(xp.broadcast_arrays(*[xp.as_array(x) for x in args]))
 
 
 def _where(xp: Any, condition: Any, /, *branches: Any) -> Any:
@@ -251,7 +251,7 @@ def _copy(xp: Any, a: Array, **options: Any) -> Array:
 
 
 def _meshgrid(xp: Any, *xi: Array, indexing: str = "xy", **options: Any) -> list[Array]:
-    return list(xp.meshgrid(*[xp.asarray(x) for x in xi], indexing=indexing))
+    return list(xp.meshgrid(*[xp.as_array(x) for x in xi], indexing=indexing))
 
 
 def _linspace(
@@ -265,7 +265,7 @@ def _apply_along_axis(
 ) -> Array:
     rows = xp.moveaxis(arr, axis, -1)
     flat = xp.reshape(rows, (-1, rows.shape[-1]))
-    out = xp.stack([xp.asarray(func1d(row, *args, **kwargs)) for row in flat])
+    out = xp.stack([xp.as_array(func1d(row, *args, **kwargs)) for row in flat])
     out = xp.reshape(out, (*rows.shape[:-1], *out.shape[1:]))
     return out if len(out.shape) < len(arr.shape) else xp.moveaxis(out, -1, axis)
 

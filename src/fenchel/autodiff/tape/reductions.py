@@ -34,7 +34,7 @@ def _tie_weights(xp: Any, out: Array, x: Array, axis: Any, keepdims: bool) -> Ar
     """Return 1/count on the entries that attain the extremum (NaN entries if there are any)."""
     top = expand_reduced(xp, out, x, axis, keepdims)
     ties = xp.logical_or(xp.equal(x, top), xp.not_equal(x, x))
-    ones = xp.where(ties, xp.ones_like(x), xp.zeros_like(x))
+    ones = xp.astype(ties, x.dtype)
     return xp.divide(ones, xp.sum(ones, axis=axis, keepdims=True))
 
 

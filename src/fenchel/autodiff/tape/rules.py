@@ -18,13 +18,13 @@ from .fitting import any_traced, deepest, fit, split_level, spread
 from .traced import Array, Traced, strip
 
 __all__ = [
+    "Bilinear",
     "Binary",
     "Composite",
     "Constant",
     "Elementwise",
     "General",
     "Linear",
-    "Multilinear",
     "Rule",
     "Sequence",
     "Spectral",
@@ -210,8 +210,8 @@ class Elementwise(General):
         super().__init__(tuple(map(fitted, indices)), tuple(map(spreading, indices)))
 
 
-class Multilinear(General):
-    """Linear in each array argument: pulls are given, a push is the operation itself."""
+class Bilinear(General):
+    """Linear in each of two array arguments: pulls are given, a push is the operation itself."""
 
     def __init__(self, name: str, *pulls: Callable[..., Array]) -> None:
         def pushing(i: int) -> Callable[..., Array]:
@@ -222,8 +222,27 @@ class Multilinear(General):
 
         super().__init__(pulls, tuple(map(pushing, range(len(pulls)))))
 
+    def bind(self, space: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the traced function."""
+        accepted = space.accepted
 
-class Linear(General):
+        def apply(x: Array, y: Array, /, **params: Any) -> Array:
+            if type(x) is not Traced and type(y) is not Traced:
+                return fn(x, y, **params)
+            level = deepest((x, y))
+            slots, args = split_level((x, y), level)
+            x, y = args
+            if type(x) is Traced or type(y) is Traced:
+                return level.record(self, slots, args, apply(x, y, **params), params)
+            if type(x) not in accepted or type(y) not in accepted:
+                space.accept(x)
+                space.accept(y)
+            return level.record(self, slots, args, fn(x, y, **params), params)
+
+        return apply
+
+
+class Linear(Rule):
     """A linear function of one array, with its transpose `transpose(xp, g, x, *rest, **params)`.
 
     `function(xp)` finds the operation in a namespace, for the forward direction.
@@ -232,13 +251,34 @@ class Linear(General):
     def __init__(
         self, transpose: Callable[..., Array], function: Callable[[Any], Callable[..., Array]]
     ) -> None:
-        def pull(xp: Any, g: Array, out: Array, *args: Any, **params: Any) -> Array:
-            return transpose(xp, g, *args, **params)
+        self.transpose = transpose
+        self.function = function
 
-        def push(xp: Any, t: Array, out: Array, x: Array, *rest: Any, **params: Any) -> Array:
-            return function(xp)(t, *rest, **params)
+    def bind(self, space: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the traced function."""
 
-        super().__init__((pull,), (push,))
+        def apply(x: Array, *rest: Any, **params: Any) -> Array:
+            if type(x) is not Traced:
+                return fn(x, *rest, **params)
+            value = x._value
+            if type(value) is Traced:
+                out = apply(value, *rest, **params)
+            else:
+                out = fn(value, *rest, **params)
+            return x._level.record(self, (x._slot,), (value, *rest), out, params)
+
+        return apply
+
+    def pull(self, xp: Any, g: Array, node: Any, held: list[Any]) -> None:
+        """Add the cotangent of the argument."""
+        slot = node[1][0]
+        c = self.transpose(xp, g, *node[2], **node[4])
+        have = held[slot]
+        held[slot] = c if have is None else xp.add(have, c)
+
+    def push(self, xp: Any, tangents: Any, args: Any, out: Array, params: Any) -> Array:
+        """Apply the function to the tangent."""
+        return self.function(xp)(tangents[0], *args[1:], **params)
 
 
 class Sequence(Rule):

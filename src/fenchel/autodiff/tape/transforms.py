@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import array_api_compat
 import optree
 
 from .containers import (
@@ -22,7 +21,7 @@ from .containers import (
     zero_of,
 )
 from .levels import ForwardLevel, ReverseLevel
-from .namespace import TapeNamespace, space_of
+from .namespace import TapeNamespace, is_array, space_of
 from .traced import Array, Traced, strip
 
 __all__ = ["jvp", "linearize", "stop_gradient", "transpose_of", "value_and_grad", "vjp"]
@@ -295,7 +294,7 @@ def stop_gradient(x: Any) -> Any:
     >>> float(value_and_grad(f)(np.asarray(3.0))[1])
     3.0
     """
-    if type(x) is Traced or array_api_compat.is_array_api_obj(x):
+    if is_array(x):
         return strip(x)
     return optree.tree_map(strip, x)
 
@@ -341,7 +340,7 @@ def _one_like(value: Array) -> Array:
     if type(value) is float:
         return 1.0
     space = space_of(value)
-    return space.ones_like(strip(value))
+    return space.base.ones_like(strip(value))
 
 
 def _marking(f: Callable[..., Any], mark: list[Any]) -> Callable[..., Any]:
