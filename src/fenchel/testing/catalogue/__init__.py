@@ -1,0 +1,11 @@
+"""The registry of public operators: one entry a variant, one file a topic."""
+
+from __future__ import annotations
+
+from ..operator import Registry
+from . import isotonic, ordering, simplex, topk
+
+__all__ = ["operators"]
+
+operators = Registry((*simplex.ENTRIES, *topk.ENTRIES, *isotonic.ENTRIES, *ordering.ENTRIES))
+"""Every public operator, with sample arguments; iterate over it or index it by name."""
