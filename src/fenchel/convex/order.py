@@ -8,9 +8,9 @@ from .blocks import positions
 __all__ = ["ascending_order", "inverse_order"]
 
 
-def ascending_order(backend: Backend, x: Array) -> Array:
-    """Return the order that sorts each row, equal entries by lower index."""
-    return backend.namespace.argsort(backend.stop_gradient(x), axis=-1, stable=True)
+def ascending_order(backend: Backend, x: Array, *, stable: bool = True) -> Array:
+    """Return the order that sorts each row; if `stable`, equal entries by lower index."""
+    return backend.namespace.argsort(backend.stop_gradient(x), axis=-1, stable=stable)
 
 
 def inverse_order(backend: Backend, order: Array) -> Array:
