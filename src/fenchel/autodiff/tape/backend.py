@@ -9,6 +9,7 @@ from ...backend import backend_of
 from .batching import vmap
 from .fused import fused_node
 from .namespace import TapeNamespace, namespace_over
+from .recompute import checkpoint
 from .rules import Linear
 from .special import PlainSpecial, TracedSpecial
 from .traced import Array, Traced, strip
@@ -95,8 +96,8 @@ class TapeBackend:
         return f
 
     def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `f`: the tape keeps every intermediate."""
-        return f
+        """Return `f` as one node that runs again in the backward pass."""
+        return checkpoint(f)
 
     # -- what the standard lacks -----------------------------------------------------------
 
@@ -181,6 +182,14 @@ class TapeBackend:
     def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
         """Run NumPy code on host copies of plain values; the result is a constant."""
         return self.base.host_call(f, result_like, *[strip(x) for x in arrays])
+
+    def from_host(self, x: Any) -> Array:
+        """Return a NumPy array as a plain array of the library."""
+        return self.base.from_host(x)
+
+    def to_host(self, x: Array) -> Any:
+        """Return the plain values of `x` as a NumPy array: a constant."""
+        return self.base.to_host(strip(x))
 
     # -- containers --------------------------------------------------------------------------
 

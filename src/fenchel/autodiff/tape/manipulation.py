@@ -114,6 +114,8 @@ def _concat_split(xp: Any, g: Array, arrays: Any, *, axis: int | None = 0) -> li
         xp.getitem(g, (*place, slice(end - size, end), Ellipsis))
         for end, size in zip(ends, sizes, strict=True)
     ]
+    if axis is not None:
+        return parts
     return [xp.reshape(p, x.shape) for p, x in zip(parts, arrays, strict=True)]
 
 
