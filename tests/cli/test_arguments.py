@@ -28,8 +28,10 @@ COMMANDS = ("info", "check", "tour", "reproduce", "bench")
         ["reproduce", "topk", "--all"],
         ["reproduce", "topk", "--data", "/no/such/folder"],
         ["bench", "no_such_group"],
+        ["tour", "--output", __file__],
+        ["bench", "overhead", "--output", __file__],
     ],
-    ids=" ".join,
+    ids=lambda argv: " ".join(argv[:3]).replace(__file__, "file") or "nothing",
 )
 def test_wrong_arguments_are_one_line(argv, capsys):
     assert main(argv) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .libraries import require_extra
+from .libraries import require_extra, require_folder
 from .parser import UsageError
 
 __all__ = ["run"]
@@ -13,6 +13,7 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace) -> int:
     """Measure the groups asked for; each is on disk as soon as it is measured."""
+    require_folder("--output", options.output)
     require_extra("bench", "tqdm", "numba")
     from fenchel.reproduce.bench import group_names, run_group
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from .parser import UsageError
 
-__all__ = ["require_extra", "require_library"]
+__all__ = ["require_extra", "require_folder", "require_library"]
 
 
 def require_library(name: str) -> None:
@@ -26,3 +27,9 @@ def require_extra(extra: str, *modules: str) -> None:
         raise UsageError(
             f"{', '.join(missing)} not installed; run: python -m pip install 'fenchel[{extra}]'"
         )
+
+
+def require_folder(option: str, path: Path) -> None:
+    """Raise UsageError if `path` stands already and is no folder."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"`{option}` must be a folder; got {path}")

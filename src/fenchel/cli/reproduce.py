@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .libraries import require_extra, require_library
+from .libraries import require_extra, require_folder, require_library
 from .parser import UsageError
 
 __all__ = ["run"]
@@ -19,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
     require_library(options.backend)
     if options.data is not None and not options.data.is_dir():
         raise UsageError(f"`--data` must be a folder; got {options.data}")
+    require_folder("--output", options.output)
     require_extra("tour", "sklearn", "scipy", "matplotlib", "tqdm")
     from fenchel.reproduce import Library, Run, reproduce
 

@@ -24,6 +24,7 @@ _GROUPS = {
     "magnitude": "fenchel.reproduce.bench.magnitude",
     "soft_rank": "fenchel.reproduce.bench.soft_rank",
     "overhead": "fenchel.reproduce.bench.overhead",
+    "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
 }
 _PACKAGES = ("numpy", "scipy", "numba", "torch", "jax", "scikit-learn", "autograd", "jaxopt")

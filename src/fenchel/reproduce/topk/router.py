@@ -15,6 +15,7 @@ __all__ = ["claims"]
 
 EXPERTS, K = 32, 2
 TEMPERATURES = (0.1, 0.5, 1.0, 2.0)
+# Mean counts of another implementation, over a sample that leaves them good to a few per cent.
 ACTIVE = {2.0: (2.38, 3.64, 5.04, 7.7), 4 / 3: (2.41, 4.35, 7.43, 14.5)}
 
 
@@ -32,7 +33,7 @@ def claims(run: Run) -> Iterator[Claim]:
             f"router, p = {p:.3g}: active experts against the expected ones, relative error",
             worst,
             "<=",
-            0.02 if not run.quick else 0.05,
+            0.05,
         )
     yield Claim(
         "router: tokens whose gradient reaches exactly the experts that share a slot",

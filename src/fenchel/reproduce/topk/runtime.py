@@ -32,12 +32,13 @@ def claims(run: Run) -> Iterator[Claim]:
 def _case(run: Run, n: int) -> Case:
     data = carried(run.library, fresh_rows(BATCH, n))[:64]
 
-    def solved_by(solver: str) -> Contender:
+    def solved_by(name: str, solver: str) -> Contender:
         f = run.library.compiled(lambda x: topk_mask(x, n // 20, temperature=0.1, solver=solver))
         # Reading the result makes libraries that work asynchronously finish it.
-        return Contender(solver, lambda x: run.library.numpy(f(x)), data)
+        return Contender(name, lambda x: run.library.numpy(f(x)), data)
 
-    return Case(f"n = {n}", solved_by("threshold"), (solved_by("pav"), solved_by("dykstra")))
+    threshold = solved_by("threshold", "auto")
+    return Case(f"n = {n}", threshold, (solved_by("pav", "pav"), solved_by("dykstra", "dykstra")))
 
 
 def _draw(rows: dict[int, Row]) -> object:
