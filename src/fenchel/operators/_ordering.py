@@ -63,12 +63,18 @@ def inverse_temperature(backend: Backend, temperature: Array | float) -> tuple[A
 
 
 def choose_where_soft(
-    backend: Backend, temperature: Array | float, soft: Callable[[], Array], hard: Array
+    backend: Backend,
+    temperature: Array | float,
+    data: Array,
+    soft: Callable[[Array], Array],
+    hard: Array,
 ) -> Array:
-    """Return the blocks `soft()` where the temperature is above 0, else `hard`."""
+    """Return the blocks `soft(data)` where the temperature is above 0, else `hard`."""
     if isinstance(temperature, float):
-        return soft() if temperature > 0 else hard
-    return backend.namespace.where(backend.stop_gradient(temperature) > 0, soft(), hard)
+        return soft(data) if temperature > 0 else hard
+    xp = backend.namespace
+    positive = backend.stop_gradient(temperature) > 0
+    return xp.where(positive, soft(xp.where(positive, data, xp.zeros_like(data))), hard)
 
 
 def times(backend: Backend, x: Array, factor: Array | float) -> Array:

@@ -112,7 +112,9 @@ def plain_rank(
             def formula(x: Array) -> Array:
                 return _quadratic_rank(backend_of(x), x, temperature)
 
-            fused: Array = rule(formula, x, (temperature,), ascending_order(backend, x))
+            # equal entries share their ranks, so that a stable order, twice as slow, is not needed
+            order = ascending_order(backend, x, stable=False)
+            fused: Array = rule(formula, x, (temperature,), order)
             return fused
     return _quadratic_rank(backend, x, temperature)
 
@@ -124,13 +126,13 @@ def _quadratic_rank(backend: Backend, x: Array, temperature: Array | float) -> A
     ordered = gather(backend, fixed, order)
     safe, inverse = inverse_temperature(backend, temperature)
 
-    def soft() -> Array:
+    def soft(ordered: Array) -> Array:
         blocks = structure_kernel(backend, "isotonic_blocks", pool_squared, x)
         t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         places = backend.namespace.astype(positions(backend, x), x.dtype)
         return blocks(_from_end(backend, ordered, 0) - t * places, 1.0)
 
-    sorted_ids = choose_where_soft(backend, temperature, soft, tie_ids(backend, ordered))
+    sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
     rank = times(backend, block_deviation(backend, x, ids), inverse)
     rank = rank + mean_places(backend, ids, fixed)
@@ -145,14 +147,14 @@ def _entropic_rank(backend: Backend, x: Array, temperature: Array | float) -> Ar
     ordered = gather(backend, fixed, order)
     safe, inverse = inverse_temperature(backend, temperature)
 
-    def soft() -> Array:
+    def soft(ordered: Array) -> Array:
         blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, x)
         t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         places = xp.log(xp.astype(positions(backend, x), x.dtype) + 1)
         places = xp.broadcast_to(places, tuple(x.shape))
         return blocks(_from_end(backend, ordered, -1) / t, places, 1.0)
 
-    sorted_ids = choose_where_soft(backend, temperature, soft, tie_ids(backend, ordered))
+    sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
     size = block_size(backend, fixed, ids)
     # A block's largest entry is its last in sorted order.

@@ -74,7 +74,8 @@ def soft_sort(
     -----
     *Derivatives*: in `x` and an array `temperature`, to every order; at a gap that just merges,
     those of the sort unmerged; at equal entries, those of the stable order. A row with a NaN is
-    NaN. O(n log n) a row. Entropic blocks are summed in the log domain.
+    NaN; above temperature 0 infinite entries have no soft sort. O(n log n) a row. Entropic blocks
+    are summed in the log domain.
 
     References
     ----------
@@ -144,7 +145,7 @@ def _quadratic(backend: Backend, u: Array, temperature: Array | float) -> Array:
     safe, inverse = inverse_temperature(backend, temperature)
     places = _places(backend, fixed)
 
-    def soft() -> Array:
+    def soft(fixed: Array) -> Array:
         blocks = structure_kernel(backend, "isotonic_blocks", pool_squared, u)
         t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         first = fixed[..., :1]
@@ -152,7 +153,7 @@ def _quadratic(backend: Backend, u: Array, temperature: Array | float) -> Array:
         offset = backend.namespace.where(finite, first, backend.namespace.zeros_like(first))
         return blocks(-places - t * (fixed - offset), 0.0)
 
-    ids = choose_where_soft(backend, temperature, soft, _singletons(backend, u))
+    ids = choose_where_soft(backend, temperature, fixed, soft, _singletons(backend, u))
     lead = mean_places(backend, ids, fixed) - (places + 1)
     return backend.namespace.add(times(backend, lead, inverse), block_mean(backend, u, ids))
 
@@ -164,12 +165,12 @@ def _entropic(backend: Backend, u: Array, temperature: Array | float) -> Array:
     safe, inverse = inverse_temperature(backend, temperature)
     places = _places(backend, fixed)
 
-    def soft() -> Array:
+    def soft(fixed: Array) -> Array:
         blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, u)
         t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         return blocks(-places / t, fixed, 0.0)
 
-    ids = choose_where_soft(backend, temperature, soft, _singletons(backend, u))
+    ids = choose_where_soft(backend, temperature, fixed, soft, _singletons(backend, u))
     # Both rows descend, so that the first entry of a block is its largest.
     depth = times(backend, first_places(backend, ids, fixed) - places, inverse)
     lead = depth - xp.log(block_sum(backend, xp.exp(depth), ids))

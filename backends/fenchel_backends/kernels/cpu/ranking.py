@@ -18,18 +18,21 @@ _TINY = 1e-290  # stands for a temperature of 0
 
 
 @compiled
-def _gather(x: Rows, order: Rows, s: Rows) -> bool:
-    """Differences of the ordered row from its first entry; whether all are numbers."""
-    first, total = np.float64(x[order[0]]), 0.0
-    for a in range(x.size):
-        s[a] = x[order[a]] - first
+def _gather(x: Rows, order: Rows, s: Rows) -> tuple[int, int]:
+    """Range of the finite entries in order, which are written less the first; (0, -1) for a NaN."""
+    low, high, total = 0, x.size, 0.0
+    while low < high and x[order[low]] == -np.inf:
+        low += 1
+    while low < high and x[order[high - 1]] == np.inf:
+        high -= 1
+    for a in range(low, high):
+        s[a] = x[order[a]] - np.float64(x[order[low]])
         total += s[a]
-    return bool(np.isfinite(total))
+    return (low, high) if np.isfinite(total) else (0, -1)
 
 
 @compiled
-def _write_ranks(s: Rows, z: Rows, m: int, order: Rows, y: Rows, blocks: Rows) -> None:
-    start = 0
+def _write_ranks(s: Rows, z: Rows, m: int, start: int, order: Rows, y: Rows, blocks: Rows) -> None:
     for b in range(m):
         count = z[2 * b + 1]
         stop = start + int(count)
@@ -52,16 +55,24 @@ def fused_soft_rank(x: Rows, order: Rows, params: Rows, y: Rows, blocks: Rows) -
     n = x.shape[1]
     s, shifted, z = np.empty(n), np.empty(n), np.empty(2 * n)
     for r in range(x.shape[0]):
-        if not _gather(x[r], order[r], s):
+        low, high = _gather(x[r], order[r], s)
+        if high < 0:
             y[r] = np.nan
             singletons(blocks[r])
             continue
+        if high - low < n:
+            # infinite entries rank first and last, apart from the others
+            singletons(blocks[r])
+            for a in range(n):
+                y[r, order[r, a]] = a + 1.0
+        if low == high:
+            continue
         scale = 1.0 / max(own(params, r, 0), _TINY)
-        for a in range(n):
+        for a in range(low, high):
             s[a] *= scale
             shifted[a] = a - s[a]
-        m = pool(shifted, 0.0, 1.0, True, z)
-        _write_ranks(s, z, m, order[r], y[r], blocks[r])
+        m = pool(shifted[low:high], 0.0, 1.0, True, z)
+        _write_ranks(s, z, m, low, order[r], y[r], blocks[r])
 
 
 @compiled
@@ -115,7 +126,8 @@ def fused_soft_sort(x: Rows, order: Rows, params: Rows, y: Rows, blocks: Rows) -
     n = x.shape[1]
     s, shifted, z = np.empty(n), np.empty(n), np.empty(2 * n)
     for r in range(x.shape[0]):
-        if not _gather(x[r], order[r], s):
+        low, high = _gather(x[r], order[r], s)
+        if high - low < n:
             y[r] = np.nan
             singletons(blocks[r])
             continue
