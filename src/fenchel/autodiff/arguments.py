@@ -101,7 +101,7 @@ def as_primals(
         if all(is_array(leaf) for leaf in leaves):
             checked.append(primal)
             continue
-        model = _model(backend, primals) or _model(backend, others)
+        model = _model(backend, (primals, others))
         leaves = [leaf if is_array(leaf) else like(backend, leaf, model) for leaf in leaves]
         checked.append(backend.tree_unflatten(structure, leaves))
     return backend, tuple(checked)

@@ -6,10 +6,16 @@ from typing import Any, Literal
 
 from ..arrays import check_choice
 from ..backend import Backend
+from .flat import FlatEngine
 
-__all__ = ["Method", "engine_of"]
+__all__ = ["Method", "engine_of", "flat_engine_of"]
 
 Method = Literal["native", "tape", "complex", "finite"]
+
+
+def flat_engine_of(method: Method | None, backend: Backend) -> FlatEngine:
+    """Return the engine of a method, for use on containers; see `engine_of`."""
+    return FlatEngine(engine_of(method, backend), backend)
 
 
 def engine_of(method: Method | None, backend: Backend) -> Any:

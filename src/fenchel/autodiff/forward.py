@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .arguments import as_primals, match
-from .engines import Method, engine_of
+from .engines import Method, flat_engine_of
 
 __all__ = ["jvp", "linearize"]
 
@@ -59,8 +59,7 @@ def jvp(
     _check_tuple("tangents", tangents)
     backend, arguments = as_primals(tuple(primals))
     directions = match(backend, "tangents", tuple(tangents), arguments)
-    value, slope = engine_of(method, backend).jvp(f, arguments, directions)
-    return value, slope
+    return flat_engine_of(method, backend).jvp(f, arguments, directions)
 
 
 def _check_tuple(name: str, value: Any) -> None:
@@ -109,9 +108,9 @@ def linearize(
     6.0
     """
     backend, arguments = as_primals(primals)
-    value, push = engine_of(method, backend).linearize(f, *arguments)
+    value, push = flat_engine_of(method, backend).linearize(f, arguments)
 
     def pushforward(*tangents: Any) -> Any:
-        return push(*match(backend, "tangents", tangents, arguments))
+        return push(match(backend, "tangents", tangents, arguments))
 
     return value, pushforward

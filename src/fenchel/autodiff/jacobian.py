@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 from ..arrays import check_choice
 from ..backend import Backend
-from .arguments import Selection, select
+from .arguments import select
 from .engines import Method, engine_of
+from .flat import FlatFunction
 from .reverse import grad
 
 __all__ = ["hessian", "jacobian"]
@@ -65,12 +66,17 @@ def jacobian(
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         chosen = select(f, args, kwargs, argnums)
         engine = engine_of(method, chosen.backend)
+        flat = FlatFunction(chosen.function, chosen.backend, chosen.primals)
         if mode == "forward" or method in ("complex", "finite"):
-            return _forward(chosen, engine)
-        out, pullback = engine.vjp(chosen.function, *chosen.primals)
-        if mode is None and _size(chosen.backend, chosen.primals) <= _size(chosen.backend, out):
-            return _forward(chosen, engine)
-        return _reverse(chosen, engine, out, pullback)
+            blocks = _forward(flat, chosen.backend, engine)
+        else:
+            out, pullback = engine.vjp(flat, *flat.leaves)
+            if mode is None and _size(flat.leaves) <= _size(out):
+                blocks = _forward(flat, chosen.backend, engine)
+            else:
+                blocks = _reverse(flat, chosen.backend, engine, out, pullback)
+        trees = [flat.primals_from(row) for row in blocks]
+        return flat.value_from([tree[0] if chosen.single else tree for tree in trees])
 
     return evaluate
 
@@ -111,77 +117,51 @@ def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callab
     return jacobian(grad(f, argnums), argnums, "forward")
 
 
-def _size(backend: Backend, tree: Any) -> int:
-    return sum(prod(leaf.shape) for leaf in backend.tree_flatten(tree)[0])
+def _size(leaves: Sequence[Any]) -> int:
+    return sum(prod(leaf.shape) for leaf in leaves)
 
 
-def _forward(chosen: Selection, engine: Any) -> Any:
-    """One sweep for each input entry, a batch for each input leaf."""
-    backend, xp = chosen.backend, chosen.backend.namespace
-    leaves, structure = backend.tree_flatten(chosen.primals)
-    zeros = [xp.zeros_like(leaf) for leaf in leaves]
-    columns: list[list[Any]] = []
-    out_structure = None
-    for place, leaf in enumerate(leaves):
+def _forward(flat: FlatFunction, backend: Backend, engine: Any) -> list[list[Any]]:
+    """One sweep for each input entry, a batch for each input leaf: blocks [output][input]."""
+    xp = backend.namespace
+    zeros = [xp.zeros_like(leaf) for leaf in flat.leaves]
+    columns = []
+    for place, leaf in enumerate(flat.leaves):
 
-        def sweep(direction: Any, place: int = place) -> Any:
-            tangents = backend.tree_unflatten(
-                structure, [*zeros[:place], direction, *zeros[place + 1 :]]
-            )
-            return engine.jvp(chosen.function, chosen.primals, tangents)[1]
+        def sweep(direction: Any, place: int = place) -> tuple[Any, ...]:
+            tangents = (*zeros[:place], direction, *zeros[place + 1 :])
+            return tuple(engine.jvp(flat, flat.leaves, tangents)[1])
 
-        slopes, out_structure = backend.tree_flatten(_over_basis(backend, engine, leaf, sweep))
-        count = len(leaf.shape)
-        columns.append([_split_front(xp, slope, leaf.shape, count) for slope in slopes])
-    return _assemble(chosen, structure, out_structure, columns)
+        slopes = _over_basis(backend, engine, leaf, sweep)
+        moved = [xp.moveaxis(slope, 0, -1) for slope in slopes]
+        columns.append([xp.reshape(m, (*m.shape[:-1], *leaf.shape)) for m in moved])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _reverse(chosen: Selection, engine: Any, out: Any, pullback: Callable[[Any], Any]) -> Any:
-    """One sweep for each output entry, a batch for each output leaf."""
-    backend, xp = chosen.backend, chosen.backend.namespace
-    structure = backend.tree_flatten(chosen.primals)[1]
-    leaves, out_structure = backend.tree_flatten(out)
-    zeros = [xp.zeros_like(leaf) for leaf in leaves]
-    rows: list[list[Any]] = []
-    for place, leaf in enumerate(leaves):
+def _reverse(
+    flat: FlatFunction, backend: Backend, engine: Any, out: Any, pullback: Callable[[Any], Any]
+) -> list[list[Any]]:
+    """One sweep for each output entry, a batch for each output leaf: blocks [output][input]."""
+    xp = backend.namespace
+    zeros = [xp.zeros_like(leaf) for leaf in out]
+    rows = []
+    for place, leaf in enumerate(out):
 
-        def sweep(direction: Any, place: int = place) -> Any:
-            cotangent = backend.tree_unflatten(
-                out_structure, [*zeros[:place], direction, *zeros[place + 1 :]]
-            )
-            return tuple(pullback(cotangent))
+        def sweep(direction: Any, place: int = place) -> tuple[Any, ...]:
+            return tuple(pullback((*zeros[:place], direction, *zeros[place + 1 :])))
 
-        slopes = backend.tree_flatten(_over_basis(backend, engine, leaf, sweep))[0]
+        slopes = _over_basis(backend, engine, leaf, sweep)
         rows.append([xp.reshape(s, (*leaf.shape, *s.shape[1:])) for s in slopes])
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return _assemble(chosen, structure, out_structure, columns)
+    return rows
 
 
-def _over_basis(backend: Backend, engine: Any, leaf: Any, sweep: Callable[[Any], Any]) -> Any:
-    """Return `sweep` of each basis direction of a leaf, stacked in front."""
+def _over_basis(
+    backend: Backend, engine: Any, leaf: Any, sweep: Callable[[Any], tuple[Any, ...]]
+) -> Any:
+    """Return the arrays of `sweep` for each basis direction of a leaf, stacked in front."""
     xp = backend.namespace
     shape, count = tuple(leaf.shape), prod(leaf.shape)
     if count == 0:
-        empty = sweep(xp.zeros_like(leaf))
-        slopes, structure = backend.tree_flatten(empty)
-        return backend.tree_unflatten(
-            structure, [xp.zeros_like(xp.stack([s]))[:0, ...] for s in slopes]
-        )
+        return [xp.stack([slope])[:0, ...] for slope in sweep(xp.zeros_like(leaf))]
     basis = xp.eye(count, dtype=leaf.dtype, device=backend.device_of(leaf))
     return engine.vmap(sweep)(xp.reshape(basis, (count, *shape)))
-
-
-def _split_front(xp: Any, slope: Any, shape: Any, count: int) -> Any:
-    """Move the front axis of `slope` to the back and split it into `shape`."""
-    moved = xp.moveaxis(slope, 0, -1)
-    return xp.reshape(moved, (*moved.shape[:-1], *shape))
-
-
-def _assemble(chosen: Selection, structure: Any, out_structure: Any, columns: Any) -> Any:
-    """Nest arrays [input leaf][output leaf] as containers of the inputs in one of the outputs."""
-    backend = chosen.backend
-    inner = []
-    for blocks in zip(*columns, strict=True):
-        tree = backend.tree_unflatten(structure, list(blocks))
-        inner.append(tree[0] if chosen.single else tree)
-    return backend.tree_unflatten(out_structure, inner)

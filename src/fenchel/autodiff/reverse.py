@@ -8,7 +8,7 @@ from typing import Any
 from ..backend import Backend
 from ..trees import is_array
 from .arguments import as_primals, like, match, select
-from .engines import Method, engine_of
+from .engines import Method, flat_engine_of
 
 __all__ = ["grad", "value_and_grad", "vjp"]
 
@@ -107,12 +107,9 @@ def value_and_grad(
     def evaluate(*args: Any, **kwargs: Any) -> Any:
         chosen = select(f, args, kwargs, argnums)
         scalar = _scalar(chosen.function, chosen.backend, has_aux, method == "complex")
-        engine = engine_of(method, chosen.backend)
-        if chosen.single:
-            return engine.value_and_grad(scalar, 0, has_aux)(*chosen.primals)
-        return engine.value_and_grad(scalar, tuple(range(len(chosen.primals))), has_aux)(
-            *chosen.primals
-        )
+        engine = flat_engine_of(method, chosen.backend)
+        value, slopes = engine.value_and_grad(scalar, chosen.primals, has_aux)
+        return value, slopes[0] if chosen.single else slopes
 
     return evaluate
 
@@ -187,7 +184,7 @@ def vjp(
     [2.0, 60.0]
     """
     backend, arguments = as_primals(primals)
-    out, pull = engine_of(method, backend).vjp(f, *arguments)
+    out, pull = flat_engine_of(method, backend).vjp(f, arguments)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         return tuple(pull(match(backend, "cotangent", cotangent, out)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from math import prod, sqrt
 from typing import Any
 
@@ -54,7 +55,7 @@ def _leaf_dot(a: Any, b: Any) -> Any:
         return a * b
     if is_array(b) and tuple(a.shape) != tuple(b.shape):
         raise ValueError(f"leaves must have one shape; got {tuple(a.shape)} and {tuple(b.shape)}")
-    return backend_of(a, b).namespace.sum(a * b)
+    return backend_of(a, b).namespace.sum(_combine("multiply", a, b))
 
 
 def norm(tree: Tree, /) -> Array:
@@ -149,14 +150,25 @@ def axpy(factor: Any, x: Tree, y: Tree, /) -> Tree:
     >>> axpy(2.0, [1.0, 2.0], [10.0, 20.0])
     [12.0, 24.0]
     """
-    return map(lambda a, b: _times(factor, a) + b, x, y)
+    return map(lambda a, b: _combine("add", _times(factor, a), b), x, y)
+
+
+_OPERATORS = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul}
+
+
+def _combine(name: str, a: Any, b: Any) -> Any:
+    """Apply an operation to two leaves."""
+    # By its function where types differ: the operator of a strict array refuses a traced one.
+    if is_array(a) and is_array(b) and type(a) is not type(b):
+        return getattr(backend_of(a, b).namespace, name)(a, b)
+    return _OPERATORS[name](a, b)
 
 
 def _times(factor: Any, leaf: Any) -> Any:
     """Multiply, without letting the dtype of a 0-d factor widen the leaf."""
     if is_array(factor) and is_array(leaf) and factor.dtype != leaf.dtype:
         factor = backend_of(factor).namespace.astype(factor, leaf.dtype)
-    return factor * leaf
+    return _combine("multiply", factor, leaf)
 
 
 def add(a: Tree, b: Tree, /) -> Tree:
@@ -177,7 +189,7 @@ def add(a: Tree, b: Tree, /) -> Tree:
     >>> add((1, [2]), (10, [20]))
     (11, [22])
     """
-    return map(lambda x, y: x + y, a, b)
+    return map(lambda x, y: _combine("add", x, y), a, b)
 
 
 def sub(a: Tree, b: Tree, /) -> Tree:
@@ -198,7 +210,7 @@ def sub(a: Tree, b: Tree, /) -> Tree:
     >>> sub((11, [22]), (10, [20]))
     (1, [2])
     """
-    return map(lambda x, y: x - y, a, b)
+    return map(lambda x, y: _combine("subtract", x, y), a, b)
 
 
 def zeros_like(tree: Tree, /) -> Tree:
