@@ -215,16 +215,10 @@ def row_call(
     dtype, shape = first.dtype, first.shape
     batch, n = shape[:-1], shape[-1]
     results = [_allocate(output, batch, n, dtype) for output in outputs]
-    if len(shape) == 2:
-        flat = [
-            y if output.extent == "entries" else y.ravel()
-            for y, output in zip(results, outputs, strict=True)
-        ]
-    else:
-        flat = [
-            y.reshape(-1, n) if output.extent == "entries" else y.ravel()
-            for y, output in zip(results, outputs, strict=True)
-        ]
+    flat = [
+        y.reshape(-1, n) if output.extent == "entries" else y.ravel()
+        for y, output in zip(results, outputs, strict=True)
+    ]
     kernel(*map(flatten, inputs), params, *flat)
     return results
 
@@ -330,7 +324,7 @@ def fused_rule(name: str) -> FusedRule | None:
             for value, output in zip(saved, outputs, strict=True)
         ]
         gx = _allocate(gradient[0], x.shape[:-1], n, x.dtype)
-        cotangent = flatten(np.broadcast_to(g, x.shape))
+        cotangent = flatten(g if g.shape == x.shape else np.broadcast_to(g, x.shape))
         rest = map(flatten, (x, *constants))
         raw_kernel(f"fused_{name}_vjp")(cotangent, *rest, packed, *flat, gx.reshape(-1, n))
         return gx
