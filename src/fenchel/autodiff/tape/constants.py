@@ -16,7 +16,7 @@ _NAMES = (
     # piecewise constant
     *("floor", "ceil", "trunc", "round", "floor_divide"),
     # places and counts
-    *("argmax", "argmin", "argsort", "searchsorted", "nonzero", "count_nonzero"),
+    *("argmax", "argmin", "argsort", "searchsorted", "nonzero", "count_nonzero", "isin"),
     "linalg.matrix_rank",
     # shapes and data types of an example array
     *("zeros_like", "ones_like", "empty_like"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from .traced import Array, Traced
 
-__all__ = ["any_traced", "cast", "deepest", "fit", "split_level", "spread"]
+__all__ = ["any_traced", "cast", "deepest", "fit", "like_tuple", "split_level", "spread"]
 
 
 def deepest(args: Any) -> Any:
@@ -69,3 +69,10 @@ def spread(xp: Any, t: Array, out: Array) -> Array:
 def any_traced(args: Any) -> bool:
     """Whether a traced array is among `args`, or in a list or tuple among them."""
     return any(type(x) is Traced or (isinstance(x, list | tuple) and any_traced(x)) for x in args)
+
+
+def like_tuple(found: Any, values: Any) -> Any:
+    """Return `values` as the kind of tuple that `found` is, named fields included."""
+    kind = type(found)
+    make = getattr(kind, "_make", kind)  # the tuples of torch are built like plain ones
+    return make(tuple(values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .axes import normalize
-from .fitting import fit
+from .fitting import fit, like_tuple
 from .rules import Bilinear, Composite, General, Rule
 from .traced import Array, Traced, strip
 
@@ -220,7 +220,8 @@ class _SlogDet(Rule):
             found = fn(strip(x))
             if type(x) is not Traced:
                 return found
-            return type(found)(found.sign, logarithm.bind(space, lambda _: found.logabsdet)(x))
+            logabsdet = logarithm.bind(space, lambda _: found[1])(x)
+            return like_tuple(found, (found[0], logabsdet))
 
         return slogdet
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .fitting import any_traced, deepest, fit, split_level, spread
+from .fitting import any_traced, deepest, fit, like_tuple, split_level, spread
 from .traced import Array, Traced, strip
 
 __all__ = [
@@ -339,7 +339,7 @@ class Spectral(Rule):
             if self.single:
                 return x._level.record(self, (x._slot,), (value,), outs, params)
             results = x._level.record_many(self, (x._slot,), (value,), tuple(outs), params)
-            return type(outs)(*results) if hasattr(outs, "_fields") else results
+            return like_tuple(outs, results)
 
         return apply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .fitting import like_tuple
 from .rules import Composite, Rule
 from .traced import Array, strip
 
@@ -26,7 +27,7 @@ def _unique_values(xp: Any, x: Array, /) -> Array:
 def _with_live_values(name: str) -> Any:
     def unique(xp: Any, x: Array, /) -> Any:
         found = getattr(xp.base, name)(strip(x))
-        return type(found)(_unique_values(xp, x), *tuple(found)[1:])
+        return like_tuple(found, (_unique_values(xp, x), *tuple(found)[1:]))
 
     return unique
 
