@@ -132,12 +132,24 @@ def test_entmax_pullback(rng, launch, alpha):
 
 @modes
 def test_entmax_edges(launch):
-    x = np.array([[-np.inf, -np.inf], [-np.inf, 3.0], [np.nan, 0.0]])
+    x = np.array([[-np.inf, -np.inf], [-np.inf, 3.0], [np.nan, 0.0], [np.inf, 0.0]])
     outputs = fused("entmax", [x], (1.5,), **launch)
-    assert np.array_equal(outputs[0], [[0, 0], [0, 1], [np.nan] * 2], equal_nan=True)
-    gx = fused_vjp("entmax", np.ones((3, 2)), [x], (1.5,), outputs, **launch)
+    nans = [np.nan, np.nan]
+    assert np.array_equal(outputs[0], [[0, 0], [0, 1], nans, nans], equal_nan=True)
+    gx = fused_vjp("entmax", np.ones((4, 2)), [x], (1.5,), outputs, **launch)
     assert np.array_equal(gx[:2], np.zeros((2, 2)))
-    assert np.all(np.isnan(gx[2]))
+    assert np.all(np.isnan(gx[2:]))
+
+
+def test_a_large_common_offset_costs_no_digits(rng):
+    """Values and pullbacks of x + 2^30 are those of x: differences are formed before anything."""
+    x = np.round(rng.normal(size=(3, 40)) * 2**20) / 2**20
+    g = rng.normal(size=x.shape)
+    for name, params in (("topk_mask", (4, 0.5, 4.0)), ("entmax", (1.5,)), ("entmax", (1.0,))):
+        here, there = fused(name, [x], params), fused(name, [x + 2.0**30], params)
+        assert np.allclose(there[0], here[0], rtol=0, atol=1e-14)
+        pulled = fused_vjp(name, g, [x + 2.0**30], params, there)
+        assert np.allclose(pulled, fused_vjp(name, g, [x], params, here), rtol=0, atol=1e-12)
 
 
 @modes

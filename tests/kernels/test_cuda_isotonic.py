@@ -249,6 +249,15 @@ def _project(z, parity):
     return z
 
 
+def test_infinite_entries_give_no_wrong_finite_number():
+    y = np.array([[INF, 1.0, 0.0], [2.0, -INF, INF], [1.0, 2.0, -INF]])
+    weights = np.ones(y.shape)
+    blocks, fit = kernel("pnorm_isotonic_blocks", [y, weights], (3.0, 1))
+    assert np.array_equal(fit, [[INF] * 3, [-INF, -INF, INF], [-INF] * 3])
+    assert oracle.well_formed(blocks)
+    assert np.all(np.isnan(kernel("dykstra", [y, weights], (9, 1e-9, 1))[1]))
+
+
 def test_dykstra_edges():
     y = np.array([[3.0, np.nan, 1.0], [3.0, 2.0, 1.0]])
     weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])

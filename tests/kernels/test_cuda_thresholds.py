@@ -149,9 +149,10 @@ def test_entmax_sums_to_one(x, alpha):
 @modes
 @pytest.mark.parametrize("name", ["entmax_threshold", "normmax_threshold"])
 def test_simplex_edges(launch, name):
-    x = np.array([[-INF, -INF], [np.nan, 0.0], [-INF, 3.0], [2.0, 2.0]])
+    x = np.array([[-INF, -INF], [np.nan, 0.0], [-INF, 3.0], [2.0, 2.0], [INF, 0.0]])
     t = kernel(name, [x], (2.0,), **launch)
     assert t[0] == INF
+    assert t[4] == -INF
     assert np.isnan(t[1])
     assert t[2] == (3.0 if name == "entmax_threshold" else 2.0)
     one = {"entmax_threshold": 2.5, "normmax_threshold": 2 - 0.5**0.5}[name]

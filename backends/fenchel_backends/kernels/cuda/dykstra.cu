@@ -66,8 +66,9 @@ __device__ void dykstra(const Frame<T>& frame, const T* y, const T* weights, int
     const long long offset = frame.offset(row);
     const int n = frame.n;
     const T* params = frame.parameters(row);
-    const bool nan_entry = any_nan(y + offset, n), nan_weight = any_nan(weights + offset, n);
-    if (nan_entry || nan_weight) {
+    const Survey entries = survey(y + offset, n), loads = survey(weights + offset, n);
+    // Means of infinities are NaN, and so is the fit of a row that holds one.
+    if (entries.finite + loads.finite < 2.0 * n) {
       own_index(blocks + offset, n);
       fill(fit + offset, n, not_a_number());
       write_once(iterations, row, 0.0);

@@ -8,12 +8,13 @@ __device__ void fused_entmax(const Frame<T>& frame, const T* x, T* y, T* thresho
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
     const long long offset = frame.offset(row);
     const T* params = frame.parameters(row);
-    const double t = entmax_root(x + offset, frame.n, params);
+    const Threshold t = entmax_root(x + offset, frame.n, params);
     const double a = static_cast<double>(params[0]) - 1.0;
-    write_once(threshold, row, t);
+    write_once(threshold, row, t.sum());
     for (int i = thread(); i < frame.n; i += threads()) {
-      const double v = static_cast<double>(x[offset + i]);
-      y[offset + i] = static_cast<T>(is_nan(t) ? t : v == -infinity() ? 0.0 : exp_alpha(v - t, a));
+      const double z = t.below(static_cast<double>(x[offset + i]));
+      const bool answered = t.pivot > -infinity();  // neither NaN nor -inf
+      y[offset + i] = static_cast<T>(answered ? exp_alpha(z, a) : not_a_number());
     }
   }
 }

@@ -6,8 +6,8 @@ namespace fenchel {
 template <class T>
 __device__ void mask_threshold(const Frame<T>& frame, const T* x, T* threshold) {
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
-    const double tau = mask_root(x + frame.offset(row), frame.n, frame.parameters(row));
-    write_once(threshold, row, tau);
+    const Threshold tau = mask_root(x + frame.offset(row), frame.n, frame.parameters(row));
+    write_once(threshold, row, tau.sum());
   }
 }
 

@@ -6,8 +6,8 @@ namespace fenchel {
 template <class T>
 __device__ void normmax_threshold(const Frame<T>& frame, const T* x, T* threshold) {
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
-    const double tau = normmax_root(x + frame.offset(row), frame.n, frame.parameters(row));
-    write_once(threshold, row, tau);
+    const Threshold tau = normmax_root(x + frame.offset(row), frame.n, frame.parameters(row));
+    write_once(threshold, row, tau.sum());
   }
 }
 

@@ -41,6 +41,10 @@ struct PnormLoss {
     Block pooled = {left.first, right.last, left.b == 0.0 ? right.a : left.a, weight};
     if (left.b == 0.0 || right.b == 0.0 || left.a == right.a) return pooled;
     const double mean = left.a + (right.a - left.a) * (right.b / weight);
+    if (!is_finite(mean)) {
+      pooled.a = left.a + right.a;  // an infinite part rules; two opposite ones have no value
+      return pooled;
+    }
     const double low = smaller(left.a, right.a), high = larger(left.a, right.a);
     const PnormSlope<T> slope{{}, y, weights, left.first, right.last, p};
     const double scale = weight * power(high - low, p - 1.0);

@@ -27,6 +27,15 @@ struct Reciprocal {
   }
 };
 
+// A threshold as a number of the row's own size plus an offset of the size of its differences: rows
+// with a large common offset keep their digits as long as (x - pivot) - offset is formed in this order.
+struct Threshold {
+  double pivot, offset;
+
+  __device__ double sum() const { return pivot + offset; }
+  __device__ double below(double v) const { return (v - pivot) - offset; }
+};
+
 constexpr double epsilon = 2.220446049250313e-16;
 constexpr int max_passes = 256;
 
