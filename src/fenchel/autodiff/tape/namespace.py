@@ -133,8 +133,8 @@ class TapeNamespace:
         return x if hasattr(x, "shape") else self.asarray(x)
 
     def refuse_foreign(self, x: Any) -> None:
-        """Raise TypeError if `x` is an array of another library."""
-        if array_api_compat.is_array_api_obj(x):
+        """Raise TypeError if `x` is an array of another library; NumPy's data types are none."""
+        if not isinstance(x, type) and array_api_compat.is_array_api_obj(x):
             base = array_api_compat.array_namespace(x)
             if base is not self.base and not isinstance(base, TapeNamespace):
                 raise TypeError(
