@@ -133,7 +133,8 @@ def _forward(flat: FlatFunction, backend: Backend, engine: Any) -> list[list[Any
             return tuple(engine.jvp(flat, flat.leaves, tangents)[1])
 
         slopes = _over_basis(backend, engine, leaf, sweep)
-        moved = [xp.moveaxis(slope, 0, -1) for slope in slopes]
+        # Not moveaxis, which torch cannot batch.
+        moved = [xp.permute_dims(s, (*range(1, s.ndim), 0)) for s in slopes]
         columns.append([xp.reshape(m, (*m.shape[:-1], *leaf.shape)) for m in moved])
     return [list(row) for row in zip(*columns, strict=True)]
 
