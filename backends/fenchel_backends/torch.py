@@ -13,6 +13,7 @@ import array_api_compat.torch as compat
 import numpy as np
 import optree
 import torch
+from torch import Tensor
 
 from fenchel.backend import kernels_enabled
 
@@ -88,8 +89,11 @@ class TorchBackend:
         return out, tangent
 
     def linearize(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-        """Return the value of `f` and its derivative as a function."""
-        return torch.func.linearize(f, *primals)
+        """Return the value of `f` and its derivative as a function, which runs `f` again.
+
+        `torch.func.linearize` replays a trace, in which what depends on values is frozen.
+        """
+        return f(*primals), lambda *tangents: torch.func.jvp(f, primals, tangents)[1]
 
     def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
         """Map `f` over an axis."""
@@ -125,7 +129,11 @@ class TorchBackend:
     # -- control flow --------------------------------------------------------------------------
 
     def while_loop(self, cond: Any, body: Any, init: Any) -> Any:
-        """Apply `body` while `cond` holds."""
+        """Apply `body` while `cond` holds; compiled where a condition cannot be decided now."""
+        if torch.compiler.is_compiling():
+            return _compiled_while_loop(cond, body, init)
+        if any(_is_fake(leaf) or leaf.is_meta for leaf in _tensors(init)):
+            return body(init)  # without values, the shapes are all there is to know
         carry = init
         while bool(cond(carry)):
             carry = body(carry)
@@ -218,6 +226,23 @@ class TorchBackend:
             "devices": ["cpu", *cuda],
             "kernels": "numba" if rows.numba_found() else "reference",
         }
+
+
+def _compiled_while_loop(cond: Any, body: Any, init: Any) -> Any:
+    """The loop as one operator of the graph; its carry is a flat tuple of tensors."""
+    from torch._higher_order_ops.while_loop import while_loop
+
+    if isinstance(init, Tensor):
+        return while_loop(lambda x: cond(x), lambda x: (body(x),), (init,))[0]
+    rebuild = getattr(type(init), "_make", tuple)  # a named tuple keeps its names
+    found = while_loop(
+        lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init)
+    )
+    return rebuild(found)
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in optree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _is_fake(x: Array) -> bool:
