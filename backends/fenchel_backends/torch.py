@@ -235,9 +235,7 @@ def _compiled_while_loop(cond: Any, body: Any, init: Any) -> Any:
     if isinstance(init, Tensor):
         return while_loop(lambda x: cond(x), lambda x: (body(x),), (init,))[0]
     rebuild = getattr(type(init), "_make", tuple)  # a named tuple keeps its names
-    found = while_loop(
-        lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init)
-    )
+    found = while_loop(lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init))
     return rebuild(found)
 
 

@@ -113,12 +113,18 @@ def check_axis(axis: int, x: Array, name: str = "x", *, allow_empty: bool = Fals
 
 def axis_last(xp: Any, x: Array, axis: int) -> Array:
     """Return `x` with `axis` (counted from the front) moved to the end."""
-    return x if axis == x.ndim - 1 else xp.moveaxis(x, axis, -1)
+    if axis == x.ndim - 1:
+        return x
+    # Not `moveaxis`: torch.func.vmap has no rule for it.
+    return xp.permute_dims(x, (*range(axis), *range(axis + 1, x.ndim), axis))
 
 
 def axis_back(xp: Any, y: Array, axis: int) -> Array:
     """Undo `axis_last`."""
-    return y if axis == y.ndim - 1 else xp.moveaxis(y, -1, axis)
+    last = y.ndim - 1
+    if axis == last:
+        return y
+    return xp.permute_dims(y, (*range(axis), last, *range(axis, last)))
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
