@@ -27,6 +27,10 @@ __device__ void fused_entmax_vjp(const Frame<T>& frame, const T* g, const T* x, 
   (void)threshold;
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
     const long long offset = frame.offset(row);
+    if (is_nan(static_cast<double>(y[offset]))) {
+      fill(gx + offset, frame.n, not_a_number());
+      continue;
+    }
     const double exponent = 2.0 - static_cast<double>(frame.parameters(row)[0]);
     const auto weight = [&](int i) {
       const double value = static_cast<double>(y[offset + i]);

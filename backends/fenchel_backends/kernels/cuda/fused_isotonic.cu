@@ -30,14 +30,14 @@ template <class T>
 __device__ void fused_isotonic_vjp(const Frame<T>& frame, const T* g, const T* y, const T* fit,
                                    const int* blocks, T* gx) {
   (void)y;
-  (void)fit;
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
     const long long offset = frame.offset(row);
     T* out = gx + offset;
     const int* names = blocks + offset;
     const auto value = [&](int i) { return static_cast<double>(g[offset + i]); };
     for_each_run(frame.n, names, value, [&](int first, int last, double sum) {
-      out[first] = static_cast<T>(sum / (last - first + 1));
+      const bool broken = is_nan(static_cast<double>(fit[offset + first]));
+      out[first] = static_cast<T>(broken ? not_a_number() : sum / (last - first + 1));
     });
     __syncthreads();
     for (int i = thread(); i < frame.n; i += threads()) {

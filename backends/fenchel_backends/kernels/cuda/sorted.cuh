@@ -41,12 +41,13 @@ struct TiltedLoss {
 };
 
 // Fills blocks (in sorted order) and calls finish(i, block of i) for every sorted position; false where
-// the row holds a NaN.
+// the row has no answer: it holds a NaN, or, when sorting, an infinity (which no mean survives).
 template <class T, class Finish>
 __device__ bool fit_sorted(const Frame<T>& frame, const TiltedLoss<T>& loss, int* blocks,
                            const Finish& finish) {
   const int n = frame.n;
-  if (any_nan(loss.row.x, n) || is_nan(loss.temperature)) {
+  const Survey row = survey(loss.row.x, n);
+  if (row.nan || is_nan(loss.temperature) || (!loss.rank && row.finite < n)) {
     own_index(blocks, n);
     return false;
   }
