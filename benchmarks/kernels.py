@@ -8,6 +8,7 @@ over rounds; the ratio is the fastest peer's time over ours (above 1: ours is fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from time import process_time_ns
 from typing import Any
@@ -47,7 +48,7 @@ def _isotonic_peers(gradient: bool) -> Contenders:
 
         def backward(x: np.ndarray) -> Any:
             y = torch.from_numpy(x).requires_grad_()
-            isotonic(y).backward(torch.from_numpy(x))
+            torch.autograd.backward(isotonic(y), torch.from_numpy(x))
             return y.grad
 
         def forward(x: np.ndarray) -> Any:
@@ -84,7 +85,8 @@ def _box_section(n: int, k: float, width: float, gradient: bool) -> Contenders:
         return jax.vjp(value, x)[1](x)
 
     compiled = jax.jit(pulled if gradient else value)
-    return {"jaxopt": lambda x: jax.block_until_ready(compiled(x))}
+    finished: Call = jax.block_until_ready
+    return {"jaxopt": lambda x: finished(compiled(x))}
 
 
 def _mask(batch: int, n: int) -> Iterator[tuple[str, Contenders]]:
@@ -99,6 +101,10 @@ def _mask(batch: int, n: int) -> Iterator[tuple[str, Contenders]]:
         yield f"mask p={p}, value and pullback", {"fenchel": ours, **peer}
 
 
+def _on_tensor(peer: Call, wrap: Call, x: np.ndarray) -> Any:
+    return peer(wrap(x))
+
+
 def _entmax(batch: int, n: int) -> Iterator[tuple[str, Contenders]]:
     if not find_spec("entmax"):
         return
@@ -106,11 +112,8 @@ def _entmax(batch: int, n: int) -> Iterator[tuple[str, Contenders]]:
     import torch
 
     for alpha, peer in ((1.5, entmax.entmax15), (2.0, entmax.sparsemax)):
-        contenders: Contenders = {
-            "fenchel": _forward("entmax", (alpha,)),
-            "entmax": lambda x, peer=peer: peer(torch.from_numpy(x)),
-        }
-        yield f"entmax {alpha}", contenders
+        theirs = partial(_on_tensor, peer, torch.from_numpy)
+        yield f"entmax {alpha}", {"fenchel": _forward("entmax", (alpha,)), "entmax": theirs}
 
 
 def _soft_rank(batch: int, n: int) -> Iterator[tuple[str, Contenders]]:

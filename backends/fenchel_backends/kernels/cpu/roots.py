@@ -13,7 +13,7 @@ from .jit import Rows, compiled, reducing
 
 __all__ = ["solve"]
 
-_FULL_PASSES = 8
+_FULL_PASSES = 12
 _NARROW_PASSES = 200
 _RESOLUTION = 4.5e-16
 _SAMPLE = 128
@@ -188,10 +188,17 @@ def _solve_narrow(
 
 @compiled
 def _solve_full(
-    x: Rows, k: float, length: float, q: float, magnitude: bool, low: float, high: float, t: float
+    x: Rows,
+    k: float,
+    length: float,
+    q: float,
+    magnitude: bool,
+    low: float,
+    high: float,
+    t: float,
+    enough: float,
 ) -> tuple[float, float, float, float, bool]:
     """A few Newton passes: root, correction, bracket, and whether the root is found."""
-    enough = _residual(x.itemsize) * k
     for _ in range(_FULL_PASSES):
         excess, step = _advance(x, 0.0, k, length, q, magnitude, t)
         if abs(excess) <= enough:
@@ -218,7 +225,10 @@ def _first_guess(
     if n >= 4 * _SAMPLE and np.isfinite(x[0]):
         sample = x[:: n // _SAMPLE].copy()
         share = k * sample.size / n
-        guess = _solve_full(sample, share, length, q, magnitude, low, high, guess)[0]
+        # as close as the sample is to the row
+        enough = 0.1 * share
+        found = _solve_full(sample, share, length, q, magnitude, low, high, guess, enough)
+        guess = found[0] + found[1]
     return guess if low < guess < high else _middle(low, high, magnitude)
 
 
@@ -232,7 +242,8 @@ def solve(
     ``(x - t) - correction`` keeps it.
     """
     t = _first_guess(x, k, length, q, magnitude, low, high)
-    t, step, low, high, found = _solve_full(x, k, length, q, magnitude, low, high, t)
+    enough = _residual(x.itemsize) * k
+    t, step, low, high, found = _solve_full(x, k, length, q, magnitude, low, high, t, enough)
     if not found:
         t, step = _solve_narrow(x.astype(np.float64), k, length, q, magnitude, low, high)
     return t, step
