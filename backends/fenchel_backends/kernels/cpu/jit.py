@@ -1,6 +1,7 @@
 """How the row kernels are compiled: two decorators and the array type they speak of."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -15,9 +16,24 @@ Rows = NDArray[Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+_NEWEST = max(file.stat().st_mtime_ns for file in Path(__file__).parent.glob("*.py"))
+
+
+def _stamped(dispatcher: Any) -> Any:
+    """Let the cache on disk see every file of this folder.
+
+    Numba compares the date of the file a kernel stands in, and would serve a kernel that was
+    compiled with an older helper from another file.
+    """
+    cache_file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if cache_file is not None and hasattr(cache_file, "_source_stamp"):
+        cache_file._source_stamp = (cache_file._source_stamp, _NEWEST)
+    return dispatcher
+
+
 def compiled(function: _F) -> _F:
     """Compile with strict IEEE arithmetic; a division by zero gives inf, as in NumPy."""
-    return cast(_F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    return cast(_F, _stamped(numba.njit(cache=True, error_model="numpy", nogil=True)(function)))
 
 
 def reducing(function: _F) -> _F:
@@ -27,7 +43,7 @@ def reducing(function: _F) -> _F:
     """
     flags = {"reassoc", "contract", "nsz"}
     compiler = numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
-    return cast(_F, compiler(function))
+    return cast(_F, _stamped(compiler(function)))
 
 
 @compiled
