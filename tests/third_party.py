@@ -83,7 +83,8 @@ def deferring(function):
     return lambda a, b: boxed(function)(a, b) if isinstance(b, known) else NotImplemented
 
 
-for _name in ("add sub mul truediv floordiv mod pow matmul and or xor lshift rshift lt le eq ne gt ge").split():
+_ARITHMETIC = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+for _name in (_ARITHMETIC + " lt le eq ne gt ge").split():
     _f = getattr(operator, f"__{_name}__")
     setattr(Array, f"__{_name}__", deferring(_f))
     if _name not in ("lt", "le", "eq", "ne", "gt", "ge"):
