@@ -14,11 +14,8 @@ from ..paper import Claim, Run
 __all__ = ["claims", "curves", "draw"]
 
 K, TEMPERATURE, POINTS = 2, 0.6, 501
-MASKS = {
-    "hard": {"temperature": 0.0},
-    "p = 2": {"temperature": TEMPERATURE, "p": 2.0},
-    "p = 4/3": {"temperature": TEMPERATURE, "p": 4 / 3},
-}
+# Temperature and exponent of each curve.
+MASKS = {"hard": (0.0, 2.0), "p = 2": (TEMPERATURE, 2.0), "p = 4/3": (TEMPERATURE, 4 / 3)}
 STYLES = {"hard": "hard", "p = 2": "soft", "p = 4/3": "smooth"}
 
 
@@ -36,7 +33,10 @@ def curves(library: Library) -> dict[str, Any]:
 
     s = np.linspace(0.0, 5.0, POINTS)
     x = library.array(np.stack([np.full_like(s, 3.0), np.ones_like(s), s - 1.0, s], axis=-1))
-    masks = {name: library.numpy(topk_mask(x, K, **options)) for name, options in MASKS.items()}
+    masks = {
+        name: library.numpy(topk_mask(x, K, temperature=temperature, p=p))
+        for name, (temperature, p) in MASKS.items()
+    }
     return {"s": s, **{name: y[:, 1] + y[:, 2] for name, y in masks.items()}}
 
 
