@@ -4,19 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fenchel import namespace, use_kernels
+from fenchel import namespace
 from fenchel.operators import soft_sort
 from tests.convex import oracles
 from tests.derivatives import hessian_product, jvp_matrix, vjp_matrix
 
 REGULARIZATIONS = ("quadratic", "entropic")
 X = np.array([0.4, 2.0, -0.3, 0.7, 3.1, 0.55])
-
-
-@pytest.fixture(params=["kernels", "reference"])
-def route(request):
-    with use_kernels(request.param == "kernels"):
-        yield request.param
 
 
 def reference(x, t, regularization="quadratic", descending=True):

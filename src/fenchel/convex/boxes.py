@@ -189,5 +189,5 @@ def _bound(rows: Rows, bound: Any, axis: int) -> Any:
 
 
 def _clip(xp: Any, x: Array, lower: Array, upper: Array) -> Array:
-    x = xp.where(x < lower, lower, x)
-    return xp.where(x > upper, upper, x)
+    x = xp.where(xp.less(x, lower), lower, x)
+    return xp.where(xp.greater(x, upper), upper, x)

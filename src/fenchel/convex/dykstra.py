@@ -20,7 +20,7 @@ __all__ = ["dykstra", "enough_cycles"]
 
 # A pooled row of n = 1e3 takes 5e6 cycles. Beyond about a second of work the status says what is
 # missing; uneven weights slow convergence, hence a floor for short rows.
-_LEAST_CYCLES, _MOST_CYCLES, _MOST_STEPS = 5_000, 100_000, 200_000_000
+_LEAST_CYCLES, _MOST_CYCLES, _MOST_STEPS = 20_000, 100_000, 200_000_000
 
 
 class _State(NamedTuple):

@@ -152,7 +152,7 @@ def project_simplex(x: Array, /, *, radius: Array | float = 1.0, axis: int = -1)
     radius = row_parameter(rows.backend, "radius", radius, x, rows.axis, minimum=0.0)
     # y / radius is the mask of k = 1: its cap never binds. At radius 0 any mask will do.
     y, _ = mask_formula(rows.backend, rows.x, 1.0, _positive(rows, radius), 2.0)
-    return rows.close(y * radius)
+    return rows.close(rows.backend.namespace.multiply(y, radius))
 
 
 def project_capped_simplex(x: Array, k: Array | float, /, *, axis: int = -1) -> Array:
