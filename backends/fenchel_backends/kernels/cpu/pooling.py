@@ -107,7 +107,9 @@ def _weighted_pair_pass(z: Rows, m: int, offset: int) -> int:
         z[3 * w + 5] = d
         w += 2 - violated
     if (m - offset) % 2 == 1:
-        z[3 * w : 3 * w + 3] = z[3 * m - 3 : 3 * m].copy()
+        z[3 * w] = z[3 * m - 3]
+        z[3 * w + 1] = z[3 * m - 2]
+        z[3 * w + 2] = z[3 * m - 1]
         w += 1
     return w
 
