@@ -12,10 +12,14 @@ from fenchel.reproduce.bench import Case, Contender, group_names, measure, resul
 
 
 def test_ratio_is_peer_over_ours():
-    fast = Contender("fenchel", lambda x: time.sleep(0.001), [0])
-    slow = Contender("peer", lambda x: time.sleep(0.005), [0])
-    row = measure(Case("sleep", fast, (slow,)), rounds=3)
-    assert 2 < row.ratios["peer"] < 8
+    def work(seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    fast, slow = Contender("fenchel", work, [1e-3]), Contender("peer", work, [5e-3])
+    row = measure(Case("work", fast, (slow,)), rounds=5)
+    assert 4 < row.ratios["peer"] < 6
     assert list(row.times) == ["fenchel", "peer"]
 
 
