@@ -63,8 +63,14 @@ class ReverseLevel:
             results.append(Traced(out, self, len(nodes) - 1))
         return tuple(results)
 
-    def pull(self, cotangents: list[tuple[int, Array]], first: int) -> list[Array | None]:
-        """Propagate cotangents from slots back to the first `first` slots."""
+    def pull(
+        self, cotangents: list[tuple[int, Array]], first: int, once: bool = False
+    ) -> list[Array | None]:
+        """Propagate cotangents from slots back to the first `first` slots.
+
+        With `once` the tape is used up: nodes are dropped as they are passed, so that their memory
+        serves the cotangents.
+        """
         nodes = self.nodes
         plain = self.plain and not any(type(g) is Traced for _, g in cotangents)
         xp = self.space.plain if plain else self.space
@@ -79,6 +85,8 @@ class ReverseLevel:
                 node = nodes[i]
                 held[i] = None
                 node[0].pull(xp, g, node, held)
+            if once:
+                nodes[i] = node = None
         return held[:first]
 
     def push(self, tangents: list[Array | None]) -> list[Array | None]:

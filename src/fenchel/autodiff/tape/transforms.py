@@ -62,6 +62,11 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pullback(1.0)[0].round(4).tolist()
     [1.0, 0.5403]
     """
+    return _vjp(f, primals, once=False)
+
+
+def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], once: bool) -> tuple[Any, Any]:
+    """`vjp`, with a pullback that can be used a single time if `once`."""
     leaves, structure = flatten(primals)
     space = common_space(leaves)
     level = ReverseLevel(space)
@@ -77,7 +82,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         pairs = [
             (s, g) for s, g in zip(out_slots, given, strict=True) if s is not None and g is not None
         ]
-        found = level.pull(pairs, len(used))
+        found = level.pull(pairs, len(used), once)
         grads = [
             space.zeros_like(x._value) if g is None else g for x, g in zip(used, found, strict=True)
         ]
@@ -261,7 +266,8 @@ def value_and_grad(
             return out
 
         level_mark: list[Any] = []
-        value, pullback = vjp(_marking(partial, level_mark), *[args[i] for i in places])
+        moved = tuple([args[i] for i in places])
+        value, pullback = _vjp(_marking(partial, level_mark), moved, once=True)
         _check_scalar(value)
         gradient = pullback(_one_like(value))
         result = (value, _lower_tree(aux[0], level_mark)) if has_aux else value
