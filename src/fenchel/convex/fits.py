@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..backend import Array, Backend, backend_of, kernels_enabled, structure_kernel
+from ..backend import Array, Backend, backend_of, structure_kernel
 from .blocks import (
     block_logsumexp,
     block_max,
@@ -40,7 +40,7 @@ def fused_fit(backend: Backend, y: Array, increasing: bool) -> Array:
     def formula(y: Array) -> Array:
         return squared_fit(backend_of(y), y, None, increasing)[0]
 
-    rule = backend.fused("isotonic", y) if kernels_enabled() else None
+    rule = backend.fused("isotonic", y)
     return formula(y) if rule is None else rule(formula, y, (float(increasing),))
 
 

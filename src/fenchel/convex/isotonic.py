@@ -184,7 +184,7 @@ def isotonic_regression(
     check_choice("solver", solver, ("auto", "pav", "dykstra"))
     if solver == "dykstra" and loss != "squared":
         raise ValueError(f"`solver` 'dykstra' needs `loss` 'squared'; got loss={loss!r}")
-    given = (value for value in (weights, lower, upper) if value is not None)
+    given = [value for value in (weights, lower, upper) if value is not None]
     backend = backend_of(y, *given)
     xp = backend.namespace
     float_type = check_dtype("y", y)

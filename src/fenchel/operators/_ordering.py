@@ -34,9 +34,10 @@ __all__ = [
 
 def follow(ready: Prepared, *values: Array | float) -> Prepared:
     """Return `ready` with the adapter that traces, if `values` hold what is traced."""
-    if all(isinstance(value, Real) for value in values):
-        return ready
-    return ready._replace(backend=backend_of(ready.x, *values))
+    for value in values:
+        if type(value) is not float and not isinstance(value, Real):
+            return ready._replace(backend=backend_of(ready.x, *values))
+    return ready
 
 
 def check_regularization(value: str) -> None:

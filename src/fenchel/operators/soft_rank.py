@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array, Backend, backend_of, kernels_enabled, structure_kernel
+from ..backend import Array, Backend, backend_of, structure_kernel
 from ..convex.blocks import (
     block_deviation,
     block_size,
@@ -105,7 +105,7 @@ def plain_rank(
     """Return the ranks of prepared rows: fused where a kernel serves, else by the formula."""
     if regularization == "entropic":
         return _entropic_rank(backend, x, temperature)
-    if isinstance(temperature, float) and temperature > 0.0 and kernels_enabled():
+    if isinstance(temperature, float) and temperature > 0.0:
         rule = backend.fused("soft_rank", x)
         if rule is not None:
 

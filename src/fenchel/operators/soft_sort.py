@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, Backend, backend_of, kernels_enabled, structure_kernel
+from ..backend import Array, Backend, backend_of, structure_kernel
 from ..convex.blocks import (
     block_logsumexp,
     block_mean,
@@ -108,8 +108,8 @@ def plain_sort(
     descending: bool = False,
 ) -> Array:
     """Return prepared rows softly sorted: fused where a kernel serves, else by the formula."""
-    if regularization == "quadratic" and isinstance(temperature, float) and kernels_enabled():
-        rule = backend.fused("soft_sort", x) if temperature > 0.0 else None
+    if regularization == "quadratic" and isinstance(temperature, float) and temperature > 0.0:
+        rule = backend.fused("soft_sort", x)
         if rule is not None:
 
             def formula(x: Array) -> Array:
