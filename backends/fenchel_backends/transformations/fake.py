@@ -1,7 +1,7 @@
 """Fake CUDA tensors where torch is built without CUDA.
 
-Every operator works on them but indexing and inversion in Python, which ask for a guard of the real
-device. They are done here by the operators that they stand for.
+Every operator works on them but Python's own indexing and inversion, which ask for a guard of the
+real device. They are done here by the operators that they stand for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fake_tensors() -> Iterator[None]:
 
 
 class _Indexing(TorchFunctionMode):
-    """Replace basic indexing by slices, selections and new axes, and ~ by its operator."""
+    """Replace indexing by slices, selections, new axes and fills, and ~ by its operator."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -34,6 +34,8 @@ class _Indexing(TorchFunctionMode):
             return _indexed(*args)
         if function is torch.Tensor.__invert__:
             return torch.bitwise_not(*args)
+        if function is torch.Tensor.__setitem__ and isinstance(args[1], torch.Tensor):
+            return args[0].masked_fill_(args[1], args[2])
         return function(*args, **(kwargs or {}))
 
 

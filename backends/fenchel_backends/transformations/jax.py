@@ -12,31 +12,46 @@ from fenchel.testing.transformation import Probe, Transformation
 
 __all__ = ["rows"]
 
+Run = Callable[[Probe], Any]
+
 
 def rows() -> dict[str, Transformation]:
-    """Return the rows by name."""
+    """Return the rows by name; those that are not jitted run operation by operation."""
+    return _eager() | _jitted()
+
+
+def _eager() -> dict[str, Transformation]:
     return {
-        "jit": Transformation("value", lambda p: jax.jit(p.f)(*p.primals)),
         "grad": Transformation("vjp", lambda p: _grad(p)(*p.primals)),
-        "jit(grad)": Transformation("vjp", lambda p: jax.jit(_grad(p))(*p.primals)),
         "vjp": Transformation("vjp", lambda p: jax.vjp(p.f, *p.primals)[1](p.cotangent)),
-        "grad of jit": Transformation("vjp", _grad_of_jit),
         "checkpoint": Transformation("vjp", _checkpoint),
         "jvp": Transformation("jvp", _jvp),
         "linearize": Transformation("jvp", _linearize),
         "jacfwd": Transformation("jacobian", lambda p: _jacobian(p, jax.jacfwd)),
         "jacrev": Transformation("jacobian", lambda p: _jacobian(p, jax.jacrev)),
-        "jit(hessian)": Transformation("hessian", _hessian),
+        "hessian": Transformation("hessian", lambda p: _hessian(p)(*p.primals)),
         "grad of grad": Transformation("hvp", _grad_of_grad),
         "jvp of grad": Transformation("hvp", _jvp_of_grad),
-        "vmap": Transformation("values", lambda p: jax.jit(jax.vmap(p.f))(*p.batch)),
-        "jit(vmap(grad))": Transformation("vjps", _vmap_grad),
+        "grad of jvp": Transformation("hvp", _grad_of_jvp),
+        "vmap": Transformation("values", lambda p: jax.vmap(p.f)(*p.batch)),
+        "vmap(grad)": Transformation("vjps", lambda p: jax.vmap(_grad(p))(*p.batch)),
         "vmap(jvp)": Transformation("jvp", _vmap_jvp),
-        "scan body": Transformation("values", _scan),
-        "grad through scan": Transformation("vjp", _grad_through_scan),
         "eval_shape": Transformation("shape", _eval_shape),
         "no x64": Transformation("vjp", _no_x64, "float32"),
-        "jit, no transfers": Transformation("value", _no_transfers),
+    }
+
+
+def _jitted() -> dict[str, Transformation]:
+    def jitted(quantity: str, run: Run) -> Transformation:
+        return Transformation(quantity, run, compiles=True)
+
+    return {
+        "jit, no transfers": jitted("value", _jit),
+        "jit(vmap(grad))": jitted("vjps", lambda p: jax.jit(jax.vmap(_grad(p)))(*p.batch)),
+        "jit(hessian)": jitted("hessian", lambda p: jax.jit(_hessian(p))(*p.primals)),
+        "grad of jit": jitted("vjp", _grad_of_jit),
+        "scan body": jitted("values", _scan),
+        "grad through scan": jitted("vjp", _grad_through_scan),
     }
 
 
@@ -54,8 +69,7 @@ def _grad_of_jit(probe: Probe) -> Any:
 
 
 def _checkpoint(probe: Probe) -> Any:
-    remade = jax.checkpoint(probe.scalar)
-    return jax.jit(jax.grad(remade, argnums=probe.places))(*probe.primals)
+    return jax.grad(jax.checkpoint(probe.scalar), argnums=probe.places)(*probe.primals)
 
 
 def _jvp(probe: Probe) -> Any:
@@ -67,38 +81,38 @@ def _linearize(probe: Probe) -> Any:
 
 
 def _jacobian(probe: Probe, transform: Callable[..., Any]) -> Any:
-    return jax.jit(transform(probe.f, argnums=probe.places))(*probe.primals)
+    return transform(probe.f, argnums=probe.places)(*probe.primals)
 
 
-def _hessian(probe: Probe) -> Any:
-    return jax.jit(jax.hessian(probe.scalar, argnums=probe.places))(*probe.primals)
+def _hessian(probe: Probe) -> Callable[..., Any]:
+    return jax.hessian(probe.scalar, argnums=probe.places)
 
 
 def _grad_of_grad(probe: Probe) -> Any:
     def slope(*primals: Any) -> Any:
         return probe.directional(_grad(probe)(*primals))
 
-    return jax.jit(jax.grad(slope, argnums=probe.places))(*probe.primals)
+    return jax.grad(slope, argnums=probe.places)(*probe.primals)
 
 
 def _jvp_of_grad(probe: Probe) -> Any:
-    def along(*primals: Any) -> Any:
-        return jax.jvp(_grad(probe), primals, probe.tangents)[1]
-
-    return jax.jit(along)(*probe.primals)
+    return jax.jvp(_grad(probe), probe.primals, probe.tangents)[1]
 
 
-def _vmap_grad(probe: Probe) -> Any:
-    return jax.jit(jax.vmap(_grad(probe)))(*probe.batch)
+def _grad_of_jvp(probe: Probe) -> Any:
+    def slope(*primals: Any) -> Any:
+        return jax.jvp(probe.scalar, primals, probe.tangents)[1]
+
+    return jax.grad(slope, argnums=probe.places)(*probe.primals)
 
 
 def _vmap_jvp(probe: Probe) -> Any:
-    """Forward mode along a batch of tangents (v, -v), of which the first is returned."""
+    """Forward mode along a batch of tangents (v, -v), of which half the difference is returned."""
 
     def along(*tangents: Any) -> Any:
         return jax.jvp(probe.f, probe.primals, tangents)[1]
 
-    both = jax.jit(jax.vmap(along))(*(jnp.stack([v, -v]) for v in probe.tangents))
+    both = jax.vmap(along)(*(jnp.stack([v, -v]) for v in probe.tangents))
     return (both[0] - both[1]) / 2
 
 
@@ -130,11 +144,11 @@ def _eval_shape(probe: Probe) -> Any:
 
 def _no_x64(probe: Probe) -> Any:
     with jax.enable_x64(False):
-        return jax.jit(_grad(probe))(*probe.primals)
+        return _grad(probe)(*probe.primals)
 
 
-def _no_transfers(probe: Probe) -> Any:
-    """Refuse constants that reach the device from the host while the compiled function runs."""
+def _jit(probe: Probe) -> Any:
+    """Refuse constants that come from the host while the compiled function runs."""
     compiled = jax.jit(probe.f)
     compiled(*probe.primals)
     with jax.transfer_guard("disallow"):

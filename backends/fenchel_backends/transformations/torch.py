@@ -168,7 +168,7 @@ def _grad_of_jvp(probe: Probe) -> Any:
 
 
 def _vmap_jvp(probe: Probe) -> Any:
-    """Forward mode along a batch of tangents (v, -v), of which the first is returned."""
+    """Forward mode along a batch of tangents (v, -v), of which half the difference is returned."""
 
     def along(*tangents: Any) -> Any:
         return torch.func.jvp(probe.f, probe.primals, tangents)[1]

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from . import strategies
 from .catalogue import operators
 from .check import Outcome, check_operator
+from .conformance import conformance
 from .operator import Operator, Registry
+from .portability import portability_report
+from .report import Agreement, Check, Report
+from .support import support_table
+from .transformation import Probe, Transformation
 
-__all__ = ["Operator", "Outcome", "Registry", "check_operator", "operators"]
+__all__ = [
+    "Agreement",
+    "Check",
+    "Operator",
+    "Outcome",
+    "Probe",
+    "Registry",
+    "Report",
+    "Transformation",
+    "check_operator",
+    "conformance",
+    "operators",
+    "portability_report",
+    "strategies",
+    "support_table",
+]

@@ -17,9 +17,18 @@ from .reference import Point, Reference, draw_point, evaluate
 from .rows import transformations
 from .transformation import ORDERS, Probe, Transformation
 
-__all__ = ["Outcome", "check_operator", "gap", "resolve", "to_library"]
+__all__ = [
+    "Outcome",
+    "check_operator",
+    "gap",
+    "probe_of",
+    "references",
+    "resolve",
+    "to_library",
+    "to_numpy",
+]
 
-# By order of derivative: what rounding, and for derivatives the differences of the reference, leave.
+# By order of derivative: what rounding and, for derivatives, the reference's differences leave.
 TOLERANCES = {
     "float64": (1e-10, 1e-7, 1e-5),
     "float32": (1e-5, 2e-4, 2e-3),
@@ -145,7 +154,7 @@ def to_numpy(backend: Any, x: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _points(entry: Operator, dtype: str) -> tuple[Reference, Reference]:
+def references(entry: Operator, dtype: str) -> tuple[Reference, Reference]:
     """Return the references at both points, rounded to what `dtype` can hold."""
     points = (draw_point(entry, 0), draw_point(entry, 1))
     return tuple(Reference(entry, _rounded(point, dtype)) for point in points)  # type: ignore[return-value]
@@ -174,8 +183,9 @@ def _round(x: Any, dtype: str) -> Any:
     return bits.view(np.float32).astype(np.float64).reshape(x.shape)
 
 
-def _probe(entry: Operator, backend: Any, device: Any, dtype: str) -> Probe:
-    first, second = (reference.point for reference in _points(entry, dtype))
+def probe_of(entry: Operator, backend: Any, device: Any, dtype: str) -> Probe:
+    """Return the sample points of an operator as arrays of a library."""
+    first, second = (reference.point for reference in references(entry, dtype))
 
     def carry(x: Any) -> Any:
         return to_library(backend, x, dtype, device)
@@ -191,14 +201,12 @@ def _probe(entry: Operator, backend: Any, device: Any, dtype: str) -> Probe:
     )
 
 
-def _outcome(
-    entry: Operator, backend: Any, device: Any, name: str, row: Transformation
-) -> Outcome:
+def _outcome(entry: Operator, backend: Any, device: Any, name: str, row: Transformation) -> Outcome:
     labels = (entry.name, backend.name, name)
     dtype = row.dtype or "float64"
     if not hasattr(backend.namespace, dtype):
         return Outcome(*labels, "none", message=f"no {dtype}")
-    probe = _probe(entry, backend, device, dtype)
+    probe = probe_of(entry, backend, device, dtype)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -217,16 +225,16 @@ def _compared(
     dtype: str,
     found: Any,
 ) -> Outcome:
-    references = _points(entry, dtype)
+    known = references(entry, dtype)
     if row.quantity in ("shape", "passes", "passes twice"):
-        wanted = references[0].value.shape if row.quantity == "shape" else True
+        wanted = known[0].value.shape if row.quantity == "shape" else True
         right = (tuple(found) if row.quantity == "shape" else found) == wanted
         return Outcome(*labels, "ok" if right else "wrong", message=f"gave {found}")
     leaves = found if isinstance(found, tuple) else (found,)
     kept = all(leaf.dtype == probe.primals[0].dtype for leaf in _flat(leaves))
     if not kept or backend_of(_flat(leaves)[0]).name != probe.backend.name:
         return Outcome(*labels, "wrong", message="another dtype or library")
-    error = _error(row.quantity, found, probe, references)
+    error = _error(row.quantity, found, probe, known)
     limit = entry.tolerance * TOLERANCES[dtype][ORDERS[row.quantity]]
     if error <= limit:
         return Outcome(*labels, "ok", error)
@@ -237,17 +245,20 @@ def _flat(leaves: Any) -> list[Any]:
     return [x for leaf in leaves for x in (_flat(leaf) if isinstance(leaf, tuple) else [leaf])]
 
 
-def _error(quantity: str, found: Any, probe: Probe, references: tuple[Any, Any]) -> float:
+def _error(quantity: str, found: Any, probe: Probe, known: tuple[Any, Any]) -> float:
     def read(x: Any) -> Any:
         return to_numpy(probe.backend, x)
 
-    first, second = references
+    first, second = known
     if quantity in ("value", "jvp"):
         return gap(read(found), getattr(first, quantity))
     if quantity == "values":
         return gap(read(found), np.stack([first.value, second.value]))
     if quantity == "vjps":
-        stacked = [np.stack(pair) for pair in zip(first.vjp, second.pullback(first.point.cotangent), strict=True)]
+        stacked = [
+            np.stack(pair)
+            for pair in zip(first.vjp, second.pullback(first.point.cotangent), strict=True)
+        ]
         return max(gap(read(a), b) for a, b in zip(found, stacked, strict=True))
     if quantity == "hessian":
         products = [
@@ -263,7 +274,7 @@ def _error(quantity: str, found: Any, probe: Probe, references: tuple[Any, Any])
 
 
 def gap(found: Any, wanted: Any) -> float:
-    """Largest difference relative to the larger of 1 and the largest entry; inf if shapes differ."""
+    """Largest difference, relative to the larger of 1 and the largest entry; inf by shape."""
     if found.shape != np.shape(wanted):
         return float("inf")
     if found.size == 0:

@@ -70,6 +70,7 @@ class Operator:
         return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
     def __call__(self, *inputs: Any) -> Any:
+        """Apply the function to inputs of any library, with the static options."""
         split = len(inputs) - len(self.keywords)
         named = dict(zip(self.keywords, inputs[split:], strict=True))
         return self.function(*inputs[:split], **named, **self.options)

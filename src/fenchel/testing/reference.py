@@ -100,7 +100,7 @@ class Reference:
 
     @cached_property
     def hvp(self) -> tuple[Any, ...]:
-        """Derivative of the gradient of the inner product with the cotangent, along the tangents."""
+        """Derivative of the gradient along the tangents."""
 
         def gradient(t: float) -> tuple[Any, ...]:
             pairs = zip(self.point.primals, self.point.tangents, strict=True)

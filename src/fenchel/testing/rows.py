@@ -1,4 +1,4 @@
-"""The rows of the matrix that every library has: eager values, dtypes, and the contract's members."""
+"""The rows that every library has: eager values, dtypes, and members of the contract."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Probe", "Transformation", "ORDERS"]
+from ..backend import namespace
+
+__all__ = ["ORDERS", "Probe", "Transformation"]
 
 Array = Any
 
@@ -58,20 +60,23 @@ class Probe:
 
     def scalar(self, *primals: Array) -> Array:
         """Return the inner product of the cotangent and the operator."""
-        return self.backend.namespace.sum(self.cotangent * self.f(*primals))
+        return _dot(self.f(*primals), self.cotangent)
 
     def directional(self, gradients: tuple[Array, ...]) -> Array:
         """Return the inner product of the tangents and `gradients`."""
-        xp = self.backend.namespace
-        total = xp.sum(gradients[0] * self.tangents[0])
-        for gradient, tangent in zip(gradients[1:], self.tangents[1:], strict=True):
-            total = total + xp.sum(gradient * tangent)
-        return total
+        first, *rest = map(_dot, gradients, self.tangents)
+        return sum(rest, first)
 
     @property
     def places(self) -> tuple[int, ...]:
         """Places of the primals, for `argnums`."""
         return tuple(range(len(self.primals)))
+
+
+def _dot(x: Array, y: Array) -> Array:
+    """Inner product in the namespace of both: `y` may be a plain array where `x` is traced."""
+    xp = namespace(x, y)
+    return xp.sum(xp.multiply(x, y))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ def _of(function: str, variant: str, **options: Any) -> Operator:
     return Operator(
         f"{function}({variant})",
         f"fenchel.operators:{function}",
-        sample(normal(2, 5)),
+        sample(normal(2, 6)),
         options=options,
     )
 
@@ -23,7 +23,7 @@ def _per_row(function: str, variant: str, **options: Any) -> Operator:
     return Operator(
         f"{function}({variant}, temperature=array)",
         f"fenchel.operators:{function}",
-        sample(normal(2, 5), rows(0.6, 1.7)),
+        sample(normal(2, 6), rows(0.6, 1.7)),
         keywords=("temperature",),
         options=options,
         differentiable=(0, 1),
@@ -34,7 +34,7 @@ def _quantile(variant: str, **options: Any) -> Operator:
     return Operator(
         f"soft_quantile({variant})",
         "fenchel.operators:soft_quantile",
-        sample(normal(2, 5), lambda _: _places()),
+        sample(normal(2, 6), lambda _: _places()),
         options=options,
         differentiable=(0, 1),
         notes="piecewise linear in q",
@@ -51,7 +51,7 @@ def _spearman(variant: str, **options: Any) -> Operator:
     return Operator(
         f"spearman_loss({variant})",
         "fenchel.operators:spearman_loss",
-        sample(normal(2, 5), distinct(2, 5)),
+        sample(normal(2, 6), distinct(2, 6)),
         options=options,
         notes="not differentiated in the target",
     )

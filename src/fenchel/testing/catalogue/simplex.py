@@ -9,7 +9,7 @@ from ..samples import mask, normal, rows, sample
 
 __all__ = ["ENTRIES"]
 
-SCORES = sample(normal(2, 5))
+SCORES = sample(normal(2, 6))
 
 
 def _of(function: str, variant: str = "", **options: Any) -> Operator:
@@ -22,7 +22,7 @@ def _with(function: str, variant: str, value: Any, *, also: Any = None) -> Opera
     return Operator(
         f"{function}({variant}=array)",
         f"fenchel.operators:{function}",
-        sample(normal(2, 5), value),
+        sample(normal(2, 6), value),
         keywords=(variant,),
         differentiable=(0, 1),
         options=also or {},
@@ -33,7 +33,7 @@ def _masked(function: str) -> Operator:
     return Operator(
         f"{function}(where=)",
         f"fenchel.operators:{function}",
-        sample(normal(2, 5), mask(2, 5, keep=4)),
+        sample(normal(2, 6), mask(2, 6, keep=5)),
         keywords=("where",),
     )
 
