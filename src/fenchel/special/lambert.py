@@ -68,7 +68,7 @@ def lambertw(x: Array, /) -> Array:
     xp = backend.namespace
     live = widen(xp, x, info)
     plain = backend.stop_gradient(live)
-    gap = _branch_gap(plain)
+    gap = _branch_gap(xp.minimum(plain, xp.ones_like(plain)))
     # Close to the branch point corrections divide by a small difference: the series serves.
     edge = 1e-3 if info.eps < 1e-10 else 0.03
     inside = gap >= -4.0 * info.eps
@@ -87,8 +87,11 @@ def lambertw(x: Array, /) -> Array:
 
 
 def _branch_gap(x: Array) -> Array:
-    """Return e x + 1 without cancellation."""
-    return _E * (((x + _INVERSE_E[0]) + _INVERSE_E[1]) + _INVERSE_E[2])
+    """Return e x + 1 without cancellation, for x below about 1."""
+    # The factors of two keep compilers from adding up the constants, which would undo the split.
+    first = 2.0 * (x + _INVERSE_E[0])
+    second = 2.0 * (first + 2.0 * _INVERSE_E[1])
+    return (0.25 * _E) * (second + 4.0 * _INVERSE_E[2])
 
 
 def _branch_series(xp: Any, x: Array, plain: Array, near: Array) -> Array:
