@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.library import Library, register_fake, register_vmap
 
+from .cuda.loader import cupy_found
+from .cuda.tensors import torch_cuda_kernel
 from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
 from .table import FUSED, KERNELS, KernelSpec, Output
 
@@ -55,6 +57,21 @@ def _on_host(spec: KernelSpec) -> Callable[..., Any]:
     return run
 
 
+def _on_cuda(spec: KernelSpec) -> Callable[..., Any]:
+    """Launch the CUDA kernel on tensors of a GPU."""
+
+    def run(*arguments: Any) -> Any:
+        inputs, numbers, params = _split(arguments)
+        columns: Sequence[Any] = numbers
+        if params is not None:
+            columns = [params[..., i : i + 1] for i in range(params.shape[-1])]
+        kernel = torch_cuda_kernel(spec.name)
+        assert kernel is not None, "offered only where CuPy is installed"
+        return kernel(*inputs, *columns)
+
+    return run
+
+
 def _shapes(spec: KernelSpec) -> Callable[..., Any]:
     """Shapes and dtypes of the outputs alone, for fake and meta tensors."""
 
@@ -88,6 +105,7 @@ def _register(spec: KernelSpec) -> Callable[..., Any]:
     """Define the operator of a kernel; return what operators call."""
     _LIBRARY.define(_schema(spec))  # type: ignore[no-untyped-call]
     _LIBRARY.impl(spec.name, _on_host(spec), "CPU")  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(spec.name, _on_cuda(spec), "CUDA")  # type: ignore[no-untyped-call]
     register_fake(f"fenchel::{spec.name}", _shapes(spec), lib=_LIBRARY)
     register_vmap(f"fenchel::{spec.name}", _batched(spec), lib=_LIBRARY)
     operator = getattr(torch.ops.fenchel, spec.name).default
@@ -116,18 +134,19 @@ def _packed(x: Tensor, params: Sequence[Any]) -> Tensor:
 
 
 # Plain dictionaries, filled at import: torch.compile reads them, where it cannot see into a cache.
-_KERNELS = {name: _register(spec) for name, spec in KERNELS.items()} if numba_found() else {}
+_SERVED = {"cpu": numba_found(), "cuda": cupy_found(), "meta": numba_found() or cupy_found()}
+_KERNELS = {name: _register(spec) for name, spec in KERNELS.items()}
 
 
 def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[..., Any] | None:
-    """Return the structure kernel `name` for tensors; None without numba.
+    """Return the structure kernel `name` for tensors; None without numba, on a GPU without CuPy.
 
     Parameters
     ----------
     name : str
         Name in the table of kernels.
     device : torch.device or str
-        Where the tensors are; numba serves the CPU (and meta tensors).
+        Where the tensors are: numba serves the CPU, CuPy a GPU.
 
     Returns
     -------
@@ -141,7 +160,7 @@ def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[...,
     tensor([0, 1, 1, 3], dtype=torch.int32)
     """
     kind = device if isinstance(device, str) else device.type
-    return _KERNELS.get(name) if kind in ("cpu", "meta") else None
+    return _KERNELS.get(name) if _SERVED.get(kind, False) else None
 
 
 def _eager() -> bool:
