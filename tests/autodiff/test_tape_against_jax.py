@@ -13,6 +13,8 @@ import pytest
 from fenchel.autodiff import tape
 from tests.autodiff.tape_functions import BY_NAME, CASES
 
+# Compiling takes most of the time, and these programs run once.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 LIBRARIES = {"numpy": compat, "strict": strict}
 
 
@@ -49,7 +51,9 @@ def jax_derivatives(name):
     def all_of(x):
         return (case.f(jnp, x), jax.grad(scalar)(x), *jax.jvp(second, (x,), (v,)))
 
-    return [np.asarray(a) for a in jax.jit(all_of)(jnp.asarray(case.sample))]
+    return [
+        np.asarray(a) for a in jax.jit(all_of, compiler_options=QUICK)(jnp.asarray(case.sample))
+    ]
 
 
 def tape_derivatives(case, base):

@@ -9,6 +9,9 @@ from numpy.testing import assert_allclose
 
 from fenchel.autodiff import tape
 
+# Compiling takes most of the time, and these programs run once.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
 _RNG = np.random.default_rng(3)
 X = _RNG.uniform(0.3, 1.5, (3, 4))
 Y = _RNG.uniform(0.4, 1.4, (3, 4))
@@ -124,7 +127,9 @@ def test_numpy_code_differentiates_as_in_jax(name):
         return scalar(jnp)(x), g(x), jax.jvp(g, (x,), (V,))[1]
 
     for ours, theirs in zip(
-        (value, gradient, product), jax.jit(in_jax)(jnp.asarray(X)), strict=True
+        (value, gradient, product),
+        jax.jit(in_jax, compiler_options=QUICK)(jnp.asarray(X)),
+        strict=True,
     ):
         scale = max(1.0, float(np.max(np.abs(theirs))))
         assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12 * scale)

@@ -11,6 +11,7 @@ from . import numpy_protocol
 from .backend import TapeBackend
 from .batching import vmap
 from .namespace import TapeNamespace, namespace_over
+from .recompute import checkpoint
 from .traced import Traced
 from .transforms import jvp, linearize, stop_gradient, value_and_grad, vjp
 
@@ -18,6 +19,7 @@ __all__ = [
     "TapeBackend",
     "TapeNamespace",
     "Traced",
+    "checkpoint",
     "jvp",
     "linearize",
     "namespace_over",
