@@ -32,16 +32,18 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def strict(session: nox.Session) -> None:
-    """Run the suite on the strict reference library alone: no framework is installed."""
-    session.install(".[test]")
-    session.run("pytest", "-n", "auto", *session.posargs, env=THREADS)
+    """Run the suite with no library but the strict one, on each device that it simulates."""
+    session.install(TORCH)
+    session.install(".[test,torch,jax]")
+    only = ("--library", "strict", "--library", "strict-device1")
+    session.run("pytest", "-n", "auto", *only, *session.posargs, env=THREADS)
 
 
 @nox.session
 def min_versions(session: nox.Session) -> None:
     """Run the suite with the oldest versions that `pyproject.toml` allows."""
-    session.install(*_floors(".", "numba", "tour", "alignment"))
-    session.install(".[test]", *_floors(".", "numba", "tour", "alignment"))
+    session.install(TORCH)
+    session.install(".[test,torch,jax]", *_floors("numba", "jax", "tour", "alignment"))
     session.run("pytest", "-n", "auto", *session.posargs, env=THREADS)
 
 
@@ -104,10 +106,10 @@ def package(session: nox.Session) -> None:
         session.run(python, "-m", "fenchel", "info", external=True)
 
 
-def _floors(project: str, *extras: str) -> list[str]:
+def _floors(*extras: str) -> list[str]:
     """Return the requirements of the project with each lower bound turned into a pin."""
-    table = tomllib.loads((Path(project) / "pyproject.toml").read_text())["project"]
-    wanted = list(table["dependencies"])
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = list(project["dependencies"])
     for extra in extras:
-        wanted += table["optional-dependencies"][extra]
-    return [re.sub(r">=([\d.]+)", r"==\1", requirement) for requirement in wanted]
+        wanted += project["optional-dependencies"][extra]
+    return [re.sub(r">=([\d.]+)", r"==\1.*", requirement) for requirement in wanted]

@@ -23,6 +23,7 @@ COMMANDS = ("info", "check", "tour", "reproduce", "bench")
         ["check", "--backend", "not a name"],
         ["check", "--backend", "json"],
         ["check", "--dtype", "int8"],
+        ["check", "--device", "no_such_device"],
         ["tour", "--backend", "no_such_library"],
         ["reproduce", "no_such_paper"],
         ["reproduce", "topk", "--all"],
