@@ -6,7 +6,9 @@ elsewhere; `method=` overrides. Every function takes containers of arrays.
 
 from .check import check_grads
 from .curvature import ggn_vp, hvp
+from .estimators import Estimate, forward_gradient, hutchinson_diagonal, hutchinson_trace
 from .forward import jvp, linearize
+from .inverse import inverse_hvp
 from .jacobian import hessian, jacobian
 from .numeric import complex_step, finite_difference
 from .reverse import grad, value_and_grad, vjp
@@ -14,14 +16,19 @@ from .stencils import fd_weights
 from .transforms import stop_gradient, vmap
 
 __all__ = [
+    "Estimate",
     "check_grads",
     "complex_step",
     "fd_weights",
     "finite_difference",
+    "forward_gradient",
     "ggn_vp",
     "grad",
     "hessian",
+    "hutchinson_diagonal",
+    "hutchinson_trace",
     "hvp",
+    "inverse_hvp",
     "jacobian",
     "jvp",
     "linearize",
