@@ -4,6 +4,7 @@ import contextlib
 import doctest
 import importlib.util
 import io
+import json
 import re
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def test_readme_example_prints_what_it_says():
 def test_readme_example_is_short():
     (code,) = python_blocks((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(code.strip().splitlines()) <= 15
+
+
+CLAIMS = {"mask": "jaxopt", "tape": "autograd", "isotonic": "torchisotonic"}
+
+
+@pytest.mark.parametrize("group", CLAIMS)
+def test_readme_ratios_are_those_of_the_stored_results(group):
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    low, high = re.findall(rf"([\d.]+) to ([\d.]+) times[^`]*`fenchel bench {group}`", text)[0]
+    result = json.loads((ROOT / "benchmarks" / "results" / f"{group}.json").read_text())
+    rows = result["rows"]
+    if group == "isotonic":
+        rows = [row for row in rows if "gradient" in row["case"]]
+    ratios = [row["ratios"][CLAIMS[group]] for row in rows if CLAIMS[group] in row["ratios"]]
+    assert float(low) == pytest.approx(min(ratios), rel=0.03)
+    assert float(high) == pytest.approx(max(ratios), rel=0.03)
 
 
 def test_readme_has_the_two_commands():
