@@ -9,11 +9,19 @@ import fenchel
 settings.register_profile("compiling", deadline=None)
 settings.load_profile("compiling")
 
+ROUTES = {
+    "numpy": ("kernels", "reference"),
+    "torch": ("kernels", "reference"),
+    # Eager, JAX compiles each loop of the reference anew; jitted, it runs the same code.
+    "jax": ("kernels",),
+    "jax-jit": ("kernels", "reference"),
+}
+
 
 @pytest.fixture(params=["kernels", "reference"])
 def route(request):
-    library = request.node.callspec.params.get("xp")
-    if request.param == "reference" and library == "jax":
-        pytest.skip("eager JAX compiles each loop anew; the jitted library runs the same code")
+    library = request.node.callspec.params.get("xp", "numpy")
+    if request.param not in ROUTES.get(library, ("reference",)):
+        pytest.skip("the library has no kernels, or its jitted variant covers the reference")
     with fenchel.use_kernels(request.param == "kernels"):
         yield request.param

@@ -111,7 +111,6 @@ def test_bfloat16_on_torch():
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
-@pytest.mark.usefixtures("route")
 def test_float32_sums_of_a_long_block(library):
     """torchsort is off by 0.13 here: 1e5 entries in one block."""
     from tests import libraries
