@@ -28,7 +28,6 @@ myst_enable_extensions = ["dollarmath", "deflist"]
 exclude_patterns = ["_build", "_generated"]
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
-autosummary_generate = True
 autosummary_ignore_module_all = False
 templates_path = ["_templates"]
 
@@ -46,6 +45,10 @@ def generate(app, config):
     support.write(folder)
     benchmarks.write(folder)
     reference.write(source / "reference")
+    # By name: autosummary itself looks only at pages that it has seen in an earlier build.
+    config.autosummary_generate = [
+        str(page.relative_to(source)) for page in sorted((source / "reference").glob("*.rst"))
+    ]
 
 
 def setup(app):

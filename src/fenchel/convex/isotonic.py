@@ -107,7 +107,7 @@ def isotonic_regression(
 
     - "squared": the weighted mean, for sum w (y - v)^2 / 2;
     - "kl": logsumexp(y) - logsumexp(w), for sum e^(y - v) + e^w v, `weights` being logarithms;
-    - "pnorm": the minimiser of sum w |y - v|^p / p.
+    - "pnorm": the minimiser of ``sum w |y - v|^p / p``.
 
     Parameters
     ----------

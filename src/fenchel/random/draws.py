@@ -258,7 +258,7 @@ def logistic(rng: Any, shape: Shape, *, like: Array) -> Array:
 
 
 def laplace(rng: Any, shape: Shape, *, like: Array) -> Array:
-    """Return standard Laplace draws, of density exp(-|x|) / 2.
+    """Return standard Laplace draws, of density ``exp(-|x|) / 2``.
 
     Parameters
     ----------

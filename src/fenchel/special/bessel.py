@@ -139,7 +139,7 @@ _I1_FAR = (
 
 
 def i0e(x: Array, /) -> Array:
-    """Return exp(-|x|) I0(x), the scaled modified Bessel function of order 0.
+    """Return ``exp(-|x|) I0(x)``, the scaled modified Bessel function of order 0.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def i0e(x: Array, /) -> Array:
 
     Notes
     -----
-    *Derivatives*: of every order; at 0, where |x| has a kink, that of I0 alone.
+    *Derivatives*: of every order; at 0, where ``|x|`` has a kink, that of I0 alone.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def i0e(x: Array, /) -> Array:
 
 
 def i1e(x: Array, /) -> Array:
-    """Return exp(-|x|) I1(x), the scaled modified Bessel function of order 1.
+    """Return ``exp(-|x|) I1(x)``, the scaled modified Bessel function of order 1.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def i1e(x: Array, /) -> Array:
 
     Notes
     -----
-    *Derivatives*: of every order; at 0, where |x| has a kink, that of I1 alone.
+    *Derivatives*: of every order; at 0, where ``|x|`` has a kink, that of I1 alone.
 
     Examples
     --------

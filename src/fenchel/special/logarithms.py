@@ -221,7 +221,7 @@ def log1mexp(x: Array, /) -> Array:
 
     References
     ----------
-    M. Maechler, "Accurately computing log(1 - exp(-|a|))", 2012.
+    M. Maechler, "Accurately computing ``log(1 - exp(-|a|))``", 2012.
 
     Examples
     --------
