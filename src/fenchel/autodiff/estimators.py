@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..backend import Backend
-from ..random import sampler
-from ..trees import axpy, backend_of_tree, dot, scale
+from ..random import rademacher, sampler
+from ..trees import axpy, dot, scale
 from ..trees import map as map_leaves
 from .arguments import as_primals
 from .forward import jvp
@@ -205,27 +205,25 @@ def _directions(
         raise ValueError("exactly one of `rng` and `noise` must be given")
     if law not in ("rademacher", "normal"):
         raise ValueError(f"`law` must be one of rademacher, normal; got {law!r}")
-    if noise is not None:
-        count = backend_of_tree(noise).tree_flatten(noise)[0][0].shape[0]
-        return [map_leaves(lambda leaf, i=i: leaf[i, ...], noise) for i in range(count)]
+    if noise is None:
+        noise = _drawn(backend, x, rng, num_samples, law)
+    count = backend.tree_flatten(noise)[0][0].shape[0]
+    return [map_leaves(lambda leaf, i=i: leaf[i, ...], noise) for i in range(count)]
+
+
+def _drawn(backend: Backend, x: Any, rng: Any, num_samples: int, law: str) -> Any:
+    """Return a container like `x` with a leading axis of draws."""
     if num_samples < 1:
         raise ValueError(f"`num_samples` must be at least 1; got num_samples={num_samples}")
     leaves, structure = backend.tree_flatten(x)
     draw = sampler(rng, leaves[0])
     xp = backend.namespace
     drawn = []
-    for _ in range(num_samples):
-        parts = []
-        for leaf in leaves:
-            shape = tuple(leaf.shape)
-            if law == "normal":
-                z = draw.normal(shape)
-            else:
-                u = draw.uniform(shape)
-                z = xp.where(u < 0.5, -xp.ones_like(u), xp.ones_like(u))
-            parts.append(z if z.dtype == leaf.dtype else xp.astype(z, leaf.dtype))
-        drawn.append(backend.tree_unflatten(structure, parts))
-    return drawn
+    for leaf in leaves:
+        shape = (num_samples, *leaf.shape)
+        z = draw.normal(shape) if law == "normal" else rademacher(draw, shape, like=leaf)
+        drawn.append(z if z.dtype == leaf.dtype else xp.astype(z, leaf.dtype))
+    return backend.tree_unflatten(structure, drawn)
 
 
 def _estimate(backend: Backend, values: list[Any]) -> Estimate:

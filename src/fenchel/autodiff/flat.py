@@ -15,14 +15,21 @@ from ..trees import is_array
 
 __all__ = ["FlatEngine", "FlatFunction"]
 
+_ARRAY = object()  # structure of an array alone, which spares the container machinery
+
 
 class FlatFunction:
     """A function of arrays to a tuple of arrays, made of one on containers."""
 
     def __init__(self, f: Callable[..., Any], backend: Backend, primals: tuple[Any, ...]) -> None:
         self._f, self._backend = f, backend
-        leaves, self.structure = backend.tree_flatten(primals)
-        self.leaves = tuple(leaves)
+        self.leaves: tuple[Any, ...]
+        self.structure: Any
+        if len(primals) == 1 and is_array(primals[0]):
+            self.leaves, self.structure = primals, _ARRAY
+        else:
+            leaves, self.structure = backend.tree_flatten(primals)
+            self.leaves = tuple(leaves)
         self.out_structure: Any = None
         self._constants: list[Any] = []
 
@@ -32,12 +39,17 @@ class FlatFunction:
 
     def note(self, out: Any) -> tuple[Any, ...]:
         """Return the arrays of a container, and remember the rest of it."""
+        if is_array(out):
+            self.out_structure, self._constants = _ARRAY, [None]
+            return (out,)
         leaves, self.out_structure = self._backend.tree_flatten(out)
         self._constants = [None if is_array(leaf) else leaf for leaf in leaves]
         return tuple(leaf for leaf in leaves if is_array(leaf))
 
     def primals_from(self, leaves: Any) -> Any:
         """Return arrays in the container of the primals."""
+        if self.structure is _ARRAY:
+            return tuple(leaves)
         return self._backend.tree_unflatten(self.structure, list(leaves))
 
     def value_from(self, arrays: Any) -> Any:
@@ -52,10 +64,14 @@ class FlatFunction:
 
     def arrays_of(self, cotangent: Any) -> tuple[Any, ...]:
         """Return the leaves of a container like the value that stand where it has arrays."""
+        if self.out_structure is _ARRAY:
+            return (cotangent,)
         leaves = self._backend.tree_flatten(cotangent)[0]
         return tuple(leaf for leaf, c in zip(leaves, self._constants, strict=True) if c is None)
 
     def _rebuild(self, leaves: list[Any]) -> Any:
+        if self.out_structure is _ARRAY:
+            return leaves[0]
         return self._backend.tree_unflatten(self.out_structure, leaves)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..arrays import float_info
 from ..backend import Backend
 from ..trees import is_array
 from .arguments import as_primals, like, match, select
@@ -118,7 +119,6 @@ def _scalar(
     f: Callable[..., Any], backend: Backend, has_aux: bool, allow_complex: bool
 ) -> Callable[..., Any]:
     """Return `f` with a check of what it returns."""
-    kinds = ("real floating", "complex floating") if allow_complex else "real floating"
 
     def checked(*primals: Any) -> Any:
         result = f(*primals)
@@ -138,7 +138,9 @@ def _scalar(
             value = like(backend, float(value), backend.tree_flatten(primals)[0][0])
         elif tuple(value.shape) != ():
             raise ValueError(f"`f` must return a scalar of shape (); got {tuple(value.shape)}")
-        elif not backend.namespace.isdtype(value.dtype, kinds):
+        elif float_info(value.dtype) is None and not (
+            allow_complex and backend.namespace.isdtype(value.dtype, "complex floating")
+        ):
             raise TypeError(f"`f` must return a real floating scalar; got {value.dtype}")
         return (value, aux) if has_aux else value
 
