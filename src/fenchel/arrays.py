@@ -13,15 +13,13 @@ __all__ = [
     "FloatInfo",
     "axis_back",
     "axis_last",
-    "check_array",
     "check_axis",
     "check_choice",
     "check_dtype",
-    "check_mask",
     "check_number",
+    "dtype_name",
     "float_info",
     "narrow",
-    "row_parameter",
     "widen",
 ]
 
@@ -69,21 +67,13 @@ def check_dtype(name: str, x: Array) -> FloatInfo:
     """
     info = float_info(x.dtype)
     if info is None:
-        raise TypeError(f"`{name}` must have a real floating dtype; got {_dtype_name(x)}")
+        raise TypeError(f"`{name}` must have a real floating dtype; got {dtype_name(x)}")
     return info
 
 
-def _dtype_name(x: Array) -> str:
+def dtype_name(x: Array) -> str:
+    """Return the name of a dtype, the same for every library: "float32"."""
     return str(getattr(x.dtype, "name", x.dtype)).rpartition(".")[2]
-
-
-def check_array(name: str, x: Array, like: Any) -> None:
-    """Raise TypeError unless `x` is an array of the library whose backend is `like`."""
-    from .backend import backend_of
-
-    found = backend_of(x)
-    if found.name != like.name:
-        raise TypeError(f"`{name}` must be an array of {like.name}; got one of {found.name}")
 
 
 def check_axis(axis: int, x: Array, name: str = "x", *, allow_empty: bool = False) -> int:
@@ -162,84 +152,6 @@ def check_number(
     if number != number:
         raise ValueError(f"`{name}` must be a number; got {name}=nan")
     return number
-
-
-def row_parameter(
-    backend: Any,
-    name: str,
-    value: Any,
-    x: Array,
-    axis: int,
-    *,
-    minimum: float | None = None,
-    above: float | None = None,
-    maximum: float | None = None,
-) -> Any:
-    """Return a per-row parameter of an operator on `x`: a Python float, or an array (..., 1).
-
-    Numbers are checked against the bounds; the values of arrays are not looked at. An array must
-    broadcast against `x` with size one along `axis`, which is moved to the end; it is cast to the
-    dtype that is computed in.
-
-    Raises
-    ------
-    TypeError
-        If `value` is neither a number nor an array of the library of `x`.
-    ValueError
-        If it lies outside its bounds or does not broadcast over the batch.
-    """
-    kind = type(value)
-    if kind is float or kind is int or isinstance(value, Real):
-        return check_number(name, value, minimum=minimum, above=above, maximum=maximum)
-    check_array(name, value, backend)
-    xp = backend.namespace
-    if value.ndim == x.ndim and value.ndim > 0:
-        value = axis_last(xp, value, axis)
-    shape, batch = tuple(value.shape), tuple(x.shape[:axis]) + tuple(x.shape[axis + 1 :])
-    if shape and (shape[-1] != 1 or not _broadcasts(shape[:-1], batch)):
-        raise ValueError(
-            f"`{name}` must broadcast over the batch {batch} with size 1 along `axis`; "
-            f"got shape {shape}"
-        )
-    if not shape:
-        value = xp.reshape(value, (1,))
-    info = float_info(value.dtype)
-    wanted = xp.float32 if check_dtype("x", x).half else x.dtype
-    if info is None and not xp.isdtype(value.dtype, "integral"):
-        raise TypeError(f"`{name}` must be a real number or array; got {_dtype_name(value)}")
-    return value if value.dtype == wanted else xp.astype(value, wanted)
-
-
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether `shape` broadcasts to exactly `target`."""
-    if len(shape) > len(target):
-        return False
-    return all(
-        a in (1, b) for a, b in zip(shape[::-1], target[: -len(shape) - 1 : -1], strict=True)
-    )
-
-
-def check_mask(backend: Any, where: Array, x: Array, axis: int) -> Array:
-    """Return the boolean mask `where`, broadcastable to `x`, with `axis` moved to the end.
-
-    Raises
-    ------
-    TypeError
-        If `where` is not a boolean array of the library of `x`.
-    ValueError
-        If it does not broadcast to the shape of `x`.
-    """
-    check_array("where", where, backend)
-    xp = backend.namespace
-    if not xp.isdtype(where.dtype, "bool"):
-        raise TypeError(f"`where` must be boolean; got {_dtype_name(where)}")
-    if not _broadcasts(tuple(where.shape), tuple(x.shape)):
-        raise ValueError(
-            f"`where` must broadcast to the shape {tuple(x.shape)} of `x`; "
-            f"got shape {tuple(where.shape)}"
-        )
-    full = xp.broadcast_to(where, tuple(x.shape))
-    return axis_last(xp, full, axis)
 
 
 def widen(xp: Any, x: Array, info: FloatInfo) -> Array:

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "fenchel"
 FLOORS = (
     ("arrays",),
     ("backend",),
-    ("trees", "random", "loops", "special"),
+    ("parameters", "trees", "random", "loops", "special"),
     ("autodiff",),
     ("convex",),
     ("operators",),

@@ -7,15 +7,14 @@ from typing import Any, Literal, NamedTuple, overload
 from ..arrays import (
     axis_back,
     axis_last,
-    check_array,
     check_axis,
     check_choice,
     check_dtype,
     check_number,
-    row_parameter,
     widen,
 )
 from ..backend import Array, Backend, backend_of
+from ..parameters import check_array, row_parameter
 from .dykstra import enough_cycles
 from .fits import dykstra_fit, fused_fit, kl_fit, pnorm_fit, squared_fit
 

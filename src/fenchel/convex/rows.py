@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..arrays import (
-    FloatInfo,
-    axis_back,
-    axis_last,
-    check_array,
-    check_axis,
-    check_dtype,
-    narrow,
-    widen,
-)
+from ..arrays import FloatInfo, axis_back, axis_last, check_axis, check_dtype, narrow, widen
 from ..backend import Array, Backend, backend_of
+from ..parameters import check_array
 
 __all__ = ["Rows", "open_rows", "row_vector"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_number, row_parameter
+from ..arrays import check_number
 from ..backend import Array
+from ..parameters import row_parameter
 from ..trees import register_dataclass
 from .rows import Rows, open_rows
 from .thresholds import hard_mask, mask_formula

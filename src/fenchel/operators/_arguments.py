@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..arrays import (
-    FloatInfo,
-    axis_back,
-    axis_last,
-    check_axis,
-    check_dtype,
-    check_mask,
-    narrow,
-    row_parameter,
-    widen,
-)
+from ..arrays import FloatInfo, axis_back, axis_last, check_axis, check_dtype, narrow, widen
 from ..backend import backend_of
+from ..parameters import check_mask, row_parameter
 
 __all__ = ["Prepared", "finish", "prepare", "temperature_of", "with_temperature"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import row_parameter
 from ..backend import backend_of
+from ..parameters import row_parameter
 from ._arguments import finish, prepare, temperature_of, with_temperature
 from ._scores import hard_argmax, shifted
 from ._tsallis import entmax_formula, steep_formula

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import row_parameter
 from ..backend import structure_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
+from ..parameters import row_parameter
 from ._arguments import finish, prepare, temperature_of, with_temperature
 from ._scores import hard_argmax, shifted
 from .entmax import entmax_scores

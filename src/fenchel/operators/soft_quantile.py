@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from numbers import Real
 
-from ..arrays import check_array, check_dtype, check_number
+from ..arrays import check_dtype, check_number
 from ..backend import Array, Backend
+from ..parameters import check_array
 from ._arguments import prepare, temperature_of
 from ._ordering import check_regularization, follow
 from .soft_sort import plain_sort

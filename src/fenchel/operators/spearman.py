@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..arrays import check_array, check_choice, check_dtype, narrow
+from ..arrays import check_choice, check_dtype, narrow
 from ..backend import Array, backend_of
+from ..parameters import check_array
 from ._arguments import prepare, temperature_of
 from ._ordering import check_regularization, follow
 from .soft_rank import plain_rank

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import axis_last, check_array, check_choice, check_dtype, narrow, widen
+from ..arrays import axis_last, check_choice, check_dtype, narrow, widen
 from ..backend import backend_of
 from ..convex.thresholds import conjugate_exponent, mask_formula, power
+from ..parameters import check_array
 from ._arguments import prepare, temperature_of
 from .topk_mask import check_k, check_p
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from ..arrays import check_number, row_parameter
+from ..arrays import check_number
 from ..backend import backend_of
 from ..convex.thresholds import conjugate_exponent, hard_mask, mask_formula
+from ..parameters import row_parameter
 from ._arguments import Prepared, finish, prepare, temperature_of, with_temperature
 from ._topk_info import TopKInfo, finish_info, mask_info
 from ._topk_solvers import check_solver, solve_mask

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import check_array, check_axis, check_mask, float_info, narrow, widen
+from ..arrays import check_axis, float_info, narrow, widen
 from ..backend import Backend, backend_of
+from ..parameters import check_array, check_mask
 from .lookup import real_part
 
 __all__ = [
