@@ -6,7 +6,7 @@ real device. They are done here by the operators that they stand for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,14 +54,14 @@ def _indexed(x: Any, key: Any) -> Any:
 
 def _step(x: Any, axis: int, item: Any) -> tuple[Any, int]:
     """Apply one part of an index; return the axis that the next one is about."""
-    aten: Callable[..., Any] = torch.ops.aten
+    aten: Any = torch.ops.aten
     if item is None:
-        return aten.unsqueeze(x, axis), axis + 1  # type: ignore[attr-defined]
+        return aten.unsqueeze(x, axis), axis + 1
     if isinstance(item, int):
-        return aten.select(x, axis, item), axis  # type: ignore[attr-defined]
+        return aten.select(x, axis, item), axis
     if isinstance(item, slice):
         return (
-            aten.slice(x, axis, item.start, item.stop, item.step or 1),  # type: ignore[attr-defined]
+            aten.slice(x, axis, item.start, item.stop, item.step or 1),
             axis + 1,
         )
     raise TypeError(f"fake tensors are indexed by slices, integers and None; got {item!r}")

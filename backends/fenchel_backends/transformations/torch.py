@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
+from fenchel.backend import backend_of
 from fenchel.testing.transformation import Probe, Transformation
 
 from .fake import fake_tensors
@@ -15,6 +16,9 @@ from .fake import fake_tensors
 __all__ = ["rows"]
 
 Run = Callable[[Probe], Any]
+
+# torch does not say their types.
+_DUAL: tuple[Any, Any] = (forward_ad.make_dual, forward_ad.unpack_dual)
 
 
 def rows() -> dict[str, Transformation]:
@@ -95,7 +99,8 @@ def _autograd_twice(probe: Probe) -> Any:
 
 
 def _autograd_hvp(probe: Probe) -> Any:
-    return torch.autograd.functional.hvp(probe.scalar, probe.primals, probe.tangents)[1]
+    hvp: Any = torch.autograd.functional.hvp
+    return hvp(probe.scalar, probe.primals, probe.tangents)[1]
 
 
 def _gradcheck(probe: Probe) -> bool:
@@ -108,10 +113,10 @@ def _gradgradcheck(probe: Probe) -> bool:
 
 
 def _dual_numbers(probe: Probe) -> Any:
+    make, unpack = _DUAL
     with forward_ad.dual_level():
         pairs = zip(probe.primals, probe.tangents, strict=True)
-        out = probe.f(*(forward_ad.make_dual(x, v) for x, v in pairs))
-        tangent = forward_ad.unpack_dual(out).tangent
+        tangent = unpack(probe.f(*(make(x, v) for x, v in pairs))).tangent
     return torch.zeros_like(probe.cotangent) if tangent is None else tangent
 
 
@@ -201,7 +206,7 @@ def _fake_cuda_jvp(probe: Probe) -> Any:
     with fake_tensors():
         primals, constants = _moved(probe, "cuda")
         tangents = tuple(map(torch.empty_like, primals))
-        _, slope = torch.func.jvp(lambda *p: probe.call(p, constants), primals, tangents)
+        slope = torch.func.jvp(lambda *p: probe.call(p, constants), primals, tangents)[1]
     if slope.device.type != "cuda":
         raise AssertionError(f"the tangent is on {slope.device}")
     return tuple(slope.shape)
@@ -212,7 +217,11 @@ def _meta(probe: Probe) -> Any:
 
 
 def _compiled(f: Callable[..., Any], backend: str) -> Callable[..., Any]:
-    """Compile afresh, without graph breaks: caches of other probes would hide failures."""
+    """Compile afresh, without graph breaks: caches of other probes would hide failures.
+
+    The adapter of tensors is looked up before: its import cannot be compiled.
+    """
+    backend_of(torch.empty(0))
     torch._dynamo.reset()
     return torch.compile(f, fullgraph=True, backend=backend)
 

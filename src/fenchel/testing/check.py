@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import backend_named, backend_of
 from .catalogue import operators
 from .operator import Operator
-from .reference import Point, Reference, draw_point, evaluate
+from .reference import Point, Reference, draw_point, split
 from .rows import transformations
 from .transformation import ORDERS, Probe, Transformation
 
@@ -136,12 +136,11 @@ def resolve(xp: Any) -> Any:
 
 def to_library(backend: Any, x: Any, dtype: str, device: Any = None) -> Any:
     """Return a NumPy array as one of the library, a floating one in the dtype `dtype`."""
-    xp = backend.namespace
+    xp, floating = backend.namespace, x.dtype.kind == "f"
+    if floating:  # cast before: a device may have no float64
+        x = x.astype("float32" if dtype == "bfloat16" else dtype)
     array = backend.from_host(x) if device is None else xp.asarray(x, device=device)
-    wanted = getattr(xp, dtype)
-    if x.dtype.kind != "f" or array.dtype == wanted:
-        return array
-    return xp.astype(array, wanted)
+    return xp.astype(array, xp.bfloat16) if floating and dtype == "bfloat16" else array
 
 
 def to_numpy(backend: Any, x: Any) -> Any:
@@ -192,7 +191,7 @@ def probe_of(entry: Operator, backend: Any, device: Any, dtype: str) -> Probe:
 
     return Probe(
         backend,
-        lambda primals, constants: evaluate(entry, primals, constants),
+        split(entry, len(first.primals) + len(first.constants)),
         tuple(map(carry, first.primals)),
         tuple(map(carry, first.constants)),
         tuple(map(carry, first.tangents)),

@@ -71,9 +71,18 @@ class Operator:
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the function to inputs of any library, with the static options."""
-        split = len(inputs) - len(self.keywords)
-        named = dict(zip(self.keywords, inputs[split:], strict=True))
-        return self.function(*inputs[:split], **named, **self.options)
+        return self.bound(len(inputs))(*inputs)
+
+    def bound(self, count: int) -> Callable[..., Any]:
+        """Return the function of `count` inputs, with nothing left to look up for a compiler."""
+        function, keywords, options = self.function, self.keywords, dict(self.options)
+        split = count - len(keywords)
+
+        def call(*inputs: Any) -> Any:
+            named = dict(zip(keywords, inputs[split:], strict=True))
+            return function(*inputs[:split], **named, **options)
+
+        return call
 
     def __str__(self) -> str:
         return self.name

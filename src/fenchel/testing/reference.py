@@ -2,7 +2,7 @@
 
 Values come from the array-API route without kernels. First derivatives are central differences of
 those values, of order six: at a step of 1e-3 their error is that of rounding, as long as no kink is
-within three steps, and the stencil of order four on the same values tells whether one is. Second
+within three steps; other stencils on the same values tell whether one is. Second
 derivatives are differences of NumPy's first ones, which are themselves checked against differences.
 """
 
@@ -18,7 +18,7 @@ from ..autodiff import vjp
 from ..backend import use_kernels
 from .operator import Operator
 
-__all__ = ["Point", "Reference", "draw_point", "evaluate"]
+__all__ = ["Point", "Reference", "draw_point", "split"]
 
 _STEP = 1e-3
 _ORDER_SIX = (3 / 4, -3 / 20, 1 / 60)
@@ -44,15 +44,21 @@ def draw_point(operator: Operator, place: int = 0) -> Point:
     constants = tuple(x for i, x in enumerate(first) if i not in chosen)
     rng = np.random.default_rng(1)
     tangents = tuple(rng.standard_normal(x.shape) for x in primals)
-    shape = np.shape(evaluate(operator, primals, constants))
+    shape = np.shape(split(operator, len(inputs))(primals, constants))
     return Point(primals, constants, tangents, np.asarray(rng.standard_normal(shape)))
 
 
-def evaluate(operator: Operator, primals: Any, constants: Any) -> Any:
-    """Call the operator with its inputs in their places."""
-    chosen, rest = dict(zip(operator.differentiable, primals, strict=True)), iter(constants)
-    count = len(primals) + len(constants)
-    return operator(*(chosen[i] if i in chosen else next(rest) for i in range(count)))
+def split(operator: Operator, count: int) -> Callable[[Any, Any], Any]:
+    """Return the operator of `count` inputs as a function of (primals, constants)."""
+    call, chosen = operator.bound(count), operator.differentiable
+    others = tuple(i for i in range(count) if i not in chosen)
+    order = sorted(range(count), key=(*chosen, *others).__getitem__)
+
+    def put_together(primals: Any, constants: Any) -> Any:
+        inputs = (*primals, *constants)
+        return call(*[inputs[i] for i in order])
+
+    return put_together
 
 
 class Reference:
@@ -67,9 +73,10 @@ class Reference:
     def __init__(self, operator: Operator, point: Point) -> None:
         self.operator = operator
         self.point = point
+        self._call = split(operator, len(point.primals) + len(point.constants))
 
     def _f(self, *primals: Any) -> Any:
-        return evaluate(self.operator, primals, self.point.constants)
+        return self._call(primals, self.point.constants)
 
     @cached_property
     def value(self) -> Any:
@@ -127,23 +134,28 @@ class Reference:
 
     def _difference(self, f: Callable[[float], tuple[Any, ...]]) -> tuple[Any, ...]:
         """Return the derivative at 0 of a function of one number."""
+        middle = f(0.0)
         pairs = [(f(i * _STEP), f(-i * _STEP)) for i in (1, 2, 3)]
-        slopes = [
-            tuple((a - b) / _STEP for a, b in zip(right, left, strict=True))
-            for right, left in pairs
-        ]
-        fine, coarse = (
-            tuple(
-                sum(w * s for w, s in zip(weights, parts, strict=True))
-                for parts in zip(*slopes, strict=True)
+        found = []
+        for place, at in enumerate(middle):
+            sides = [(right[place], left[place]) for right, left in pairs]
+            slopes = [(right - left) / _STEP for right, left in sides]
+            bends = [(right - 2 * at + left) / _STEP for right, left in sides]
+            fine, coarse = (
+                sum(w * slope for w, slope in zip(weights, slopes, strict=True))
+                for weights in (_ORDER_SIX, _ORDER_FOUR)
             )
-            for weights in (_ORDER_SIX, _ORDER_FOUR)
-        )
-        for a, b in zip(fine, coarse, strict=True):
-            gap = float(np.max(np.abs(a - b), initial=0.0))
-            if not gap <= 1e-6 * max(1.0, float(np.max(np.abs(a), initial=0.0))):
-                raise ValueError(
-                    f"`inputs` of {self.operator.name} must be a generic point: its differences "
-                    f"disagree by {gap:.1e}"
-                )
-        return fine
+            # Bends grow with the square of the step where f is smooth, and like it at a kink.
+            self._require_smooth(fine, fine - coarse, 1e-6)
+            self._require_smooth(fine, bends[1] - 4 * bends[0], 1e-3)
+            found.append(fine)
+        return tuple(found)
+
+    def _require_smooth(self, slope: Any, defect: Any, limit: float) -> None:
+        size = max(1.0, float(np.max(np.abs(slope), initial=0.0)))
+        worst = float(np.max(np.abs(defect), initial=0.0))
+        if not worst <= limit * size:
+            raise ValueError(
+                f"`inputs` of {self.operator.name} must be a generic point: differences disagree "
+                f"by {worst:.1e}"
+            )

@@ -12,10 +12,14 @@ __all__ = ["ENTRIES"]
 SCORES = distinct(2, 6)
 
 
-def _of(function: str, variant: str = "", **options: Any) -> Operator:
-    name = f"{function}({variant})" if variant else function
-    options = {"k": 2, "temperature": 0.8} | options
-    return Operator(name, f"fenchel.operators:{function}", sample(SCORES), options=options)
+def _of(function: str, variant: str, seeds: tuple[int, int] = (0, 1), **options: Any) -> Operator:
+    return Operator(
+        f"{function}({variant})",
+        f"fenchel.operators:{function}",
+        sample(SCORES),
+        options={"k": 2, "temperature": 0.8} | options,
+        seeds=seeds,
+    )
 
 
 def _per_row(function: str, variant: str, **options: Any) -> Operator:
@@ -68,7 +72,7 @@ ENTRIES = (
     _of("topk", "magnitude, p=4/3, raw", p=4 / 3, debias=False),
     _of("topk", "magnitude, p=1.5", p=1.5),
     _of("topk", "magnitude, solver=pav", solver="pav"),
-    _of("topk", "positive", kind="positive"),
+    _of("topk", "positive", (1, 2), kind="positive"),
     _of("topk", "gated", kind="gated"),
     _per_row("topk", ""),
     _per_row("topk", ", p=4/3", p=4 / 3),

@@ -1,0 +1,97 @@
+"""Every public operator under every transformation of every library."""
+
+import pytest
+
+from fenchel.testing import check_operator, operators
+from tests import libraries
+
+LIBRARIES = ("numpy", "strict", "strict-device1", "third-party", "torch", "jax")
+
+# One operator a family is enough for what compilers do with transformations of transformations.
+REPRESENTATIVES = (
+    "softmax(where=)",
+    "entmax(alpha=1.5)",
+    "normmax(alpha=2)",
+    "topk_mask(k=array, temperature=array, p=4/3)",
+    "topk(magnitude)",
+    "isotonic_regression(squared, weights)",
+    "soft_rank(quadratic)",
+)
+COMPILED = ("compile", "compile, then backward", "compile(func.grad)")
+DEEPLY_COMPILED = ("compile(func.jvp)", "compile(vmap)", "compile(hessian)")
+JITTED = ("jit, no transfers", "jit(vmap(grad))")
+DEEPLY_JITTED = ("jit(hessian)", "grad of jit", "scan body", "grad through scan")
+
+every_operator = pytest.mark.parametrize("operator", operators, ids=str)
+representatives = pytest.mark.parametrize("operator", REPRESENTATIVES)
+
+
+def check(operator, library, **options):
+    found = libraries.get(library)
+    outcomes = check_operator(operator, found.namespace, device=found.device, **options)
+    assert outcomes
+    wrong = [f"{o.transformation}: {o.status}, {o.message}" for o in outcomes if not o.ok]
+    assert not wrong, "\n".join(wrong)
+
+
+def chosen(request, library):
+    only = request.config.getoption("--library")
+    if only and library not in only:
+        pytest.skip(f"only {', '.join(only)} asked for")
+    if library in ("torch", "jax"):
+        pytest.importorskip(library)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries about their own internals
+@pytest.mark.parametrize("library", LIBRARIES)
+@every_operator
+def test_transformations(operator, library, request):
+    chosen(request, library)
+    check(operator, library, compiled=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@every_operator
+def test_torch_compile(operator, request):
+    chosen(request, "torch")
+    check(operator, "torch", only=COMPILED)
+
+
+@pytest.mark.filterwarnings("ignore")
+@representatives
+@pytest.mark.parametrize("transformation", DEEPLY_COMPILED)
+def test_torch_compile_of_transformations(operator, transformation, request):
+    chosen(request, "torch")
+    check(operator, "torch", only=[transformation])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("operator", ["isotonic_regression(squared)", "topk_mask(p=2)"])
+def test_torch_inductor(operator, request):
+    chosen(request, "torch")
+    check(operator, "torch", only=["compile with inductor"])
+
+
+@pytest.fixture
+def quick_compilation():
+    """What XLA's optimizer does is not under test, and takes half of the time."""
+    jax = pytest.importorskip("jax")
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.mark.usefixtures("quick_compilation")
+@every_operator
+def test_jax_jit(operator, request):
+    chosen(request, "jax")
+    check(operator, "jax", only=JITTED)
+
+
+@pytest.mark.usefixtures("quick_compilation")
+@representatives
+@pytest.mark.parametrize("transformation", DEEPLY_JITTED)
+def test_jax_jit_of_transformations(operator, transformation, request):
+    chosen(request, "jax")
+    check(operator, "jax", only=[transformation])
