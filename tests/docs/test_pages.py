@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fenchel.testing import operators
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -83,6 +85,12 @@ def test_readme_ratios_are_those_of_the_stored_results(group):
     ratios = [row["ratios"][CLAIMS[group]] for row in rows if CLAIMS[group] in row["ratios"]]
     assert float(low) == pytest.approx(min(ratios), rel=0.03)
     assert float(high) == pytest.approx(max(ratios), rel=0.03)
+
+
+def test_readme_count_of_operators():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (count,) = re.findall(r"more than (\d+) operators", text)
+    assert len(operators) > int(count)
 
 
 def test_readme_has_the_two_commands():

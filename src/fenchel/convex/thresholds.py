@@ -61,7 +61,7 @@ def power(xp: Any, base: Array, exponent: Any) -> Array:
     if isinstance(exponent, float) and exponent in (0.0, 1.0, 2.0, 3.0):
         result = xp.ones_like(base)
         for _ in range(int(exponent)):
-            result = xp.multiply(result, base)
+            result = result * base
         return result
     positive = base > 0
     safe = xp.where(positive, base, xp.ones_like(base))
@@ -111,9 +111,8 @@ def mask_formula(
     count = xp.sum(xp.astype(saturated, x.dtype), axis=-1, keepdims=True)
     live = xp.where(free, x, xp.broadcast_to(tau, x.shape))
     for _ in range(1 if q == 2.0 else 2):
-        tau = _newton_step(xp, live, free, tau, xp.subtract(count, k), temperature, q)
-    above = xp.subtract(_on(xp, live, free, tau), tau)
-    base = xp.where(free, xp.divide(above, temperature), xp.zeros_like(x))
+        tau = _newton_step(xp, live, free, tau, count - k, temperature, q)
+    base = xp.where(free, (_on(xp, live, free, tau) - tau) / temperature, xp.zeros_like(x))
     y = xp.where(free, power(xp, base, q - 1.0), xp.astype(saturated, x.dtype))
     nan = xp.isnan(found)
     y = xp.where(nan, xp.full_like(y, float("nan")), y)
@@ -128,19 +127,15 @@ def _on(xp: Any, live: Array, free: Array, tau: Array) -> Array:
 def _newton_step(
     xp: Any, live: Array, free: Array, tau: Array, excess: Any, temperature: Any, q: float
 ) -> Array:
-    """One Newton step on sum_free u^(q-1) + excess = 0 in tau, u = (x - tau)/l.
-
-    Any of the arguments may be traced, and a plain array does not defer: no operators between two.
-    """
+    """One Newton step on sum_free u^(q-1) + excess = 0 in tau, u = (x - tau)/l."""
     zeros = xp.zeros_like(live)
-    above = xp.subtract(_on(xp, live, free, tau), tau)
-    u = xp.where(free, xp.divide(above, temperature), zeros)
-    total = xp.add(xp.sum(power(xp, u, q - 1.0), axis=-1, keepdims=True), excess)
+    u = xp.where(free, (_on(xp, live, free, tau) - tau) / temperature, zeros)
+    total = xp.sum(power(xp, u, q - 1.0), axis=-1, keepdims=True) + excess
     below = xp.where(free, power(xp, u, q - 2.0), zeros)
-    slope = xp.divide(xp.sum(below, axis=-1, keepdims=True) * (q - 1.0), temperature)
+    slope = xp.sum(below, axis=-1, keepdims=True) * (q - 1.0) / temperature
     moves = slope > 0
     safe = xp.where(moves, slope, xp.ones_like(slope))
-    return xp.add(tau, xp.where(moves, xp.divide(total, safe), xp.zeros_like(slope)))
+    return tau + xp.where(moves, total / safe, xp.zeros_like(slope))
 
 
 def _finite_top(backend: Any, x: Array, temperature: Any) -> Array:
@@ -165,9 +160,8 @@ def row_statistics(xp: Any, x: Array, k: Any) -> tuple[Array, Array, Array, Arra
     inside = xp.where(valid > 0, valid - 1, valid)
     upper = xp.minimum(xp.maximum(xp.ceil(k) - 1, xp.zeros_like(k)), inside)
     lower = xp.minimum(xp.floor(k), inside)
-    at = [
-        xp.take_along_axis(ordered, xp.astype(place, xp.int64), axis=-1) for place in (upper, lower)
-    ]
+    index = xp.arange(1).dtype  # int64, but for JAX as it comes
+    at = [xp.take_along_axis(ordered, xp.astype(place, index), axis=-1) for place in (upper, lower)]
     return ordered, k, at[0], at[1]
 
 

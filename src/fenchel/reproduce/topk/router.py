@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fenchel.autodiff import grad
+from fenchel.backend import Array, namespace
 from fenchel.operators import topk_mask
 
 from ..figures import COLORS, new_figure
@@ -52,9 +53,12 @@ def _exact_reach(run: Run, logits: Any) -> float:
     """Return the share of tokens whose gradient is non-zero on the fractional entries alone."""
     import numpy as np
 
-    xp = run.library.namespace
     value = run.library.array(np.random.default_rng(1).standard_normal(logits.shape))
-    gradient = grad(lambda x: xp.sum(value * topk_mask(x, K)))(logits)
+
+    def total(x: Array) -> Array:
+        return namespace(x).sum(topk_mask(x, K) * value)
+
+    gradient = grad(total)(logits)
     mask = run.library.numpy(topk_mask(logits, K))
     free = (mask > 0) & (mask < 1)
     reached = run.library.numpy(gradient) != 0
