@@ -177,7 +177,7 @@ def test_derivative_is_the_closed_formula(xp, p, debias):
         return topk(x, k, temperature=temperature, p=p, debias=debias)
 
     found = xp.run(lambda x, g: fenchel.vjp(f, x)[1](g)[0], xp.array(x), xp.array(cotangent))
-    y, info = topk(x, k, temperature=temperature, p=p, return_info=True)
+    _, info = topk(x, k, temperature=temperature, p=p, return_info=True)
     free, full = info.support & ~info.saturated, info.saturated
     assert free.sum() == 3 and full.sum() == 1
     s, g = np.abs(x), cotangent * np.sign(x)

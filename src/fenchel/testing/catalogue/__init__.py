@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from ..operator import Registry
-from . import isotonic, ordering, simplex, topk
+from . import isotonic, ordering, projections, simplex, topk
 
 __all__ = ["operators"]
 
-operators = Registry((*simplex.ENTRIES, *topk.ENTRIES, *isotonic.ENTRIES, *ordering.ENTRIES))
+operators = Registry(
+    (
+        *simplex.ENTRIES,
+        *topk.ENTRIES,
+        *isotonic.ENTRIES,
+        *ordering.ENTRIES,
+        *projections.ENTRIES,
+    )
+)
 """Every public operator, with sample arguments; iterate over it or index it by name."""
