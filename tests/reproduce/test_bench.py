@@ -48,7 +48,9 @@ def test_record_names_versions_but_no_host_and_no_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", group_names())
 def test_group_has_cases_that_run(name):
     group = importlib.import_module(results._GROUPS[name])
-    case = next(iter(group.cases(True)))
+    case = next(iter(group.cases(True)), None)
+    if case is None:
+        pytest.skip("the only peer of this group is not installed")
     assert case.ours.name == "fenchel"
     for contender in (case.ours, *case.peers):
         contender.call(contender.inputs[0])
