@@ -213,10 +213,10 @@ def test_alpha_out_of_range_is_a_value_error(xp, alpha):
 
 @of(EVERY)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("library", ["torch", "jax"])
-def test_half_precision_is_computed_in_float32(name, dtype, library):
-    pytest.importorskip(library)
-    found = libraries.get(library)
+@pytest.mark.parametrize("half_library", ["torch", "jax"])
+def test_half_precision_is_computed_in_float32(name, dtype, half_library):
+    pytest.importorskip(half_library)
+    found = libraries.get(half_library)
     xp = found.namespace
     x = xp.astype(found.array([3.0, 1.0, -0.5, 2.0]), getattr(xp, dtype))
     y = EVERY[name](x, temperature=1.7)
