@@ -24,7 +24,9 @@ __all__ = ["BACKEND", "TorchBackend"]
 Array = Any
 
 # Dynamo cannot trace a context variable: its value is read when a function is compiled.
-_kernels_enabled = torch.compiler.assume_constant_result(kernels_enabled)
+_kernels_enabled = torch.compiler.assume_constant_result(  # type: ignore[no-untyped-call]
+    kernels_enabled
+)
 
 _SPECIAL = {
     "lambertw": None,
@@ -104,10 +106,18 @@ class TorchBackend:
         return torch.compile(f)
 
     def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Recompute `f` in the backward pass."""
+        """Recompute `f` in the backward pass of autograd.
+
+        `torch.func` has no hooks on saved tensors: under its transformations `f` runs as it is.
+        """
         from torch.utils.checkpoint import checkpoint
 
-        return lambda *args: checkpoint(f, *args, use_reentrant=False)
+        def recomputed(*args: Any) -> Any:
+            if torch._C._functorch.peek_interpreter_stack() is not None:
+                return f(*args)
+            return checkpoint(f, *args, use_reentrant=False)
+
+        return recomputed
 
     # -- what the standard lacks -----------------------------------------------------------------
 
@@ -232,11 +242,12 @@ def _compiled_while_loop(cond: Any, body: Any, init: Any) -> Any:
     """The loop as one operator of the graph; its carry is a flat tuple of tensors."""
     from torch._higher_order_ops.while_loop import while_loop
 
+    loop: Callable[..., Any] = while_loop
     if isinstance(init, Tensor):
-        return while_loop(lambda x: cond(x), lambda x: (body(x),), (init,))[0]
+        return loop(cond, lambda x: (body(x),), (init,))[0]
     rebuild = getattr(type(init), "_make", tuple)  # a named tuple keeps its names
-    found = while_loop(lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init))
-    return rebuild(found)
+    carry = loop(lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init))
+    return rebuild(carry)
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
+
+from .contract import Array, Backend
 
 __all__ = [
     "Array",
@@ -22,139 +24,13 @@ __all__ = [
     "backends",
     "kernels_enabled",
     "namespace",
+    "reference_kernel",
     "register_backend",
     "structure_kernel",
     "use_kernels",
 ]
 
-Array = Any
-"""An array of any library. (A precise protocol would reject the tracers of JAX and torch.)"""
-
 ENTRY_POINT_GROUP = "fenchel.backends"
-
-
-@runtime_checkable
-class Backend(Protocol):
-    """What an array library must be able to do for `fenchel`: the adapter contract.
-
-    Event axes are last, any number of batch axes lead. Functions that take functions accept
-    containers of arrays. `fenchel_backends` holds the built-in adapters; a third-party library
-    with `__array_namespace__` gets a generic one, with derivatives by the tape.
-    """
-
-    name: str
-    namespace: Any
-    native_autodiff: bool
-
-    def is_traced(self, x: Array) -> bool:
-        """Whether the values of `x` are unavailable (inside jit or compile)."""
-        ...
-
-    def device_of(self, x: Array) -> Any:
-        """Device of `x`, None where it is not known yet."""
-        ...
-
-    def stop_gradient(self, x: Array) -> Array:
-        """Return `x` as a constant of every differentiation level."""
-        ...
-
-    def value_and_grad(
-        self, f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
-    ) -> Callable[..., Any]:
-        """Return a function giving the value of the scalar `f` and its gradient."""
-        ...
-
-    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """Return `f(*primals)` and the pullback, which returns a tuple."""
-        ...
-
-    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
-        """Return `f(*primals)` and its derivative along `tangents`."""
-        ...
-
-    def linearize(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-        """Return `f(*primals)` and its derivative as a function of the tangents."""
-        ...
-
-    def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
-        """Map `f` over an axis of its arguments."""
-        ...
-
-    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Compile `f`; the identity where the library has no compiler."""
-        ...
-
-    def segment_sum(self, values: Array, ids: Array, num_segments: int) -> Array:
-        """Sum the entries of the last axis that share an id, row by row."""
-        ...
-
-    def scatter_add(self, x: Array, indices: Array, updates: Array) -> Array:
-        """Return `x` with `updates` added at `indices` of the last axis, row by row."""
-        ...
-
-    def top_k(self, x: Array, k: int) -> tuple[Array, Array]:
-        """Return the `k` largest entries of each row and their places; ties by lower index."""
-        ...
-
-    def while_loop(self, cond: Any, body: Any, init: Any) -> Any:
-        """Apply `body` to the carry while `cond` holds."""
-        ...
-
-    def fori_loop(self, lower: int, upper: int, body: Any, init: Any) -> Any:
-        """Apply `body(i, carry)` for i = lower, ..., upper - 1."""
-        ...
-
-    def scan(self, f: Any, init: Any, xs: Any, length: int | None = None) -> tuple[Any, Any]:
-        """Fold `f(carry, x) -> (carry, y)` over the leading axis of `xs`; stack the ys."""
-        ...
-
-    def cond(self, pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:
-        """Apply one of two functions."""
-        ...
-
-    def sampler(self, rng: Any) -> Any:
-        """Random draws from a seed or from the library's own generator or key."""
-        ...
-
-    def special(self, name: str) -> Callable[..., Any] | None:
-        """Special function `name` of the library, None where it has none."""
-        ...
-
-    def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
-        """Fast structure kernel `name` for a dtype and device; None if there is none, or if
-        `kernels_enabled` says no.
-        """
-        ...
-
-    def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
-        """Fused value-and-derivative rule for an array like `x`; None where it does not apply, or
-        if `kernels_enabled` says no.
-        """
-        ...
-
-    def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
-        """Run NumPy code `f` on host copies of `arrays`."""
-        ...
-
-    def from_host(self, x: Any) -> Array:
-        """Return a NumPy array as an array of the library, on its default device."""
-        ...
-
-    def to_host(self, x: Array) -> Any:
-        """Return `x` as a NumPy array."""
-        ...
-
-    def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Recompute `f` in the backward pass rather than store its intermediates."""
-        ...
-
-    def tree_flatten(self, tree: Any) -> tuple[list[Any], Any]:
-        """Leaves of a container, and its structure."""
-        ...
-
-    def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
-        """Inverse of `tree_flatten`."""
-        ...
 
 
 # A string is imported the first time an array of that library is seen.
@@ -240,21 +116,31 @@ def _type_names(arrays: tuple[Any, ...]) -> str:
 
 
 def _backend_of_type(x: Array) -> Backend:
-    """Look the type up by its own word, by module, by entry point, by the standard; remember it."""
+    """Look the type up by its own word, by module, by entry point, by the standard."""
     kind = type(x)
     own = getattr(kind, "__fenchel_backend__", None)
     if own is not None:  # depends on the value (what a traced array wraps): not remembered
         return own(x)  # type: ignore[no-any-return]
-    backend = _by_module(kind) or _by_entry_point(kind) or _by_standard(x)
-    if backend is None:
-        known = ", ".join(sorted(set(_BY_MODULE) - {"jaxlib"}))
-        raise TypeError(
-            "expected an array of a known library "
-            f"({known}, or a type with __array_namespace__); got {kind.__qualname__}"
-        )
-    with _LOCK:
-        _BY_TYPE[kind] = backend
+    module = _loaded_module(kind)
+    backend: Backend = _BY_MODULE[module] if module else _by_standard(x)
+    _BY_TYPE[kind] = backend
     return backend
+
+
+def _loaded_module(kind: type) -> str:
+    """Return the module that the adapter of a type is registered for, loaded; "" if none."""
+    module = _registered_module(kind)
+    if not module and _is_array_type(kind):
+        _read_entry_points()
+        module = _registered_module(kind)
+    if module:
+        _load(module)
+    return module
+
+
+# torch.compile cannot trace a lock or an import. The attribute, which is all that its decorator
+# sets, tells it to call this while it traces and to take the result as a constant.
+_loaded_module._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _modules_of(kind: type) -> Iterator[str]:
@@ -265,13 +151,12 @@ def _modules_of(kind: type) -> Iterator[str]:
             yield module
 
 
-def _by_module(kind: type) -> Backend | None:
-    if not _is_array_type(kind):
-        return None
-    for module in _modules_of(kind):
-        if module in _BY_MODULE:
-            return _load(module)
-    return None
+def _registered_module(kind: type) -> str:
+    if _is_array_type(kind):
+        for module in _modules_of(kind):
+            if module in _BY_MODULE:
+                return module
+    return ""
 
 
 def _is_array_type(kind: type) -> bool:
@@ -288,13 +173,6 @@ def _load(module: str) -> Backend:
     return entry  # type: ignore[no-any-return]
 
 
-def _by_entry_point(kind: type) -> Backend | None:
-    if not _is_array_type(kind):
-        return None
-    _read_entry_points()
-    return _by_module(kind)
-
-
 def _read_entry_points() -> None:
     """Scan the entry points once, when the first unknown type or name comes."""
     global _entry_points_read
@@ -306,13 +184,18 @@ def _read_entry_points() -> None:
         _entry_points_read = True
 
 
-def _by_standard(x: Array) -> Backend | None:
+def _by_standard(x: Array) -> Backend:
+    """Return a generic adapter for an array with `__array_namespace__`."""
+    kind = type(x)
     if not hasattr(x, "__array_namespace__"):
-        return None
+        known = ", ".join(sorted(set(_BY_MODULE) - {"jaxlib"}))
+        raise TypeError(
+            "expected an array of a known library "
+            f"({known}, or a type with __array_namespace__); got {kind.__qualname__}"
+        )
     generic = importlib.import_module("fenchel_backends.generic").GenericBackend
-    xp = x.__array_namespace__()
-    module = type(x).__module__.partition(".")[0]
-    return generic(name=module, namespace=xp)  # type: ignore[no-any-return]
+    module = kind.__module__.partition(".")[0]
+    return generic(name=module, namespace=x.__array_namespace__())  # type: ignore[no-any-return]
 
 
 def namespace(x: Array, /, *others: Array) -> Any:
@@ -481,4 +364,12 @@ def structure_kernel(
     fast = backend.kernel(name, x.dtype, backend.device_of(x))
     if fast is not None:
         return fast
+    return reference_kernel(backend, reference)
+
+
+def reference_kernel(backend: Backend, reference: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an array-API kernel bound to its backend: the one of the plain arrays if traced."""
+    on_plain = getattr(backend, "reference", None)
+    if on_plain is not None:
+        return on_plain(reference)  # type: ignore[no-any-return]
     return lambda *arguments: reference(backend, *arguments)

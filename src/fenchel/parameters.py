@@ -8,7 +8,7 @@ from typing import Any
 from .arrays import axis_last, check_dtype, check_number, dtype_name, float_info
 from .backend import backend_of
 
-__all__ = ["check_array", "check_mask", "row_parameter"]
+__all__ = ["check_array", "check_mask", "known_to", "row_parameter"]
 
 Array = Any
 
@@ -18,6 +18,14 @@ def check_array(name: str, x: Array, like: Any) -> None:
     found = backend_of(x)
     if found.name != like.name:
         raise TypeError(f"`{name}` must be an array of {like.name}; got one of {found.name}")
+
+
+def known_to(backend: Any, x: Array) -> Array:
+    """Return a plain array as the constant that a trace makes of it, other arrays as they are.
+
+    An array of a library whose operators do not defer could not stand to the left of a traced one.
+    """
+    return backend.namespace.asarray(x) if getattr(backend, "base", None) is not None else x
 
 
 def row_parameter(
@@ -48,6 +56,7 @@ def row_parameter(
     if kind is float or kind is int or isinstance(value, Real):
         return check_number(name, value, minimum=minimum, above=above, maximum=maximum)
     check_array(name, value, backend)
+    value = known_to(backend, value)
     xp = backend.namespace
     if value.ndim == x.ndim and value.ndim > 0:
         value = axis_last(xp, value, axis)

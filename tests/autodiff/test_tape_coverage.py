@@ -9,6 +9,7 @@ import pytest
 from fenchel.autodiff import tape
 from fenchel.autodiff.tape.rules import Constant
 from fenchel.autodiff.tape.table import find_rule
+from fenchel.autodiff.tape.traced import strip
 
 # These make arrays from numbers, or answer questions about data types and devices.
 WITHOUT_ARRAYS = {
@@ -58,7 +59,7 @@ CONSTANT = [name for name in functions_of_the_standard() if isinstance(find_rule
 
 @pytest.mark.parametrize("base", [compat, strict], ids=["numpy", "strict"])
 @pytest.mark.parametrize("name", CONSTANT)
-def test_constants_are_plain_and_equal_to_the_library(base, name):
+def test_constants_equal_the_library(base, name):
     x = base.asarray([0.5, 1.5, 2.5, 3.0])
     arguments = ARGUMENTS.get(name, lambda xp, x: (x,))
 
@@ -70,7 +71,9 @@ def test_constants_are_plain_and_equal_to_the_library(base, name):
 
     def check(y):
         found = call(array_api_compat.array_namespace(y), y)
-        assert type(found) is type(expected)
+        if base is compat:  # over NumPy constants are plain; elsewhere they belong to no level
+            assert type(found) is type(expected)
+        found = tuple(map(strip, found)) if isinstance(found, tuple) else strip(found)
         if hasattr(found, "shape") and name != "empty_like":
             assert bool(base.all(found == expected))
         elif isinstance(found, tuple):

@@ -137,3 +137,21 @@ def test_threads_do_not_share_levels():
 
     with ThreadPoolExecutor(4) as pool:
         assert max(pool.map(work, range(40))) < 1e-13
+
+
+@pytest.mark.parametrize("base", [compat, strict], ids=["numpy", "strict"])
+def test_constants_of_a_trace_mix_on_the_left(base):
+    """What is made from a traced array without a derivative works to the left of an operator."""
+
+    def f(x):
+        xp = array_api_compat.array_namespace(x)
+        made = xp.ones_like(x) * x + xp.arange(3, dtype=x.dtype) * x + xp.zeros(3) * x
+        masks = xp.astype((x > 1) & ~(x > 2), x.dtype) * x + tape.stop_gradient(x) * x
+        return xp.sum(made + masks + xp.full_like(x, 2.0) * x)
+
+    x = base.asarray([0.5, 1.5, 2.5])
+    value, gradient = tape.value_and_grad(f)(x)
+    assert type(value) is type(base.sum(x)) and type(gradient) is type(x)
+    assert [float(gradient[i]) for i in range(3)] == [3.5, 6.5, 7.5]
+    _, (curvature,) = tape.jvp(lambda x: (tape.value_and_grad(f)(x)[1],), (x,), (x,))
+    assert type(curvature) is type(x) and not bool(base.any(curvature != 0))

@@ -261,8 +261,8 @@ def test_face_of_a_traced_array(base):
         assert xp.float64 is base.float64 and xp.pi == base.pi
         assert xp.finfo(x.dtype).eps == base.finfo(plain.dtype).eps
         assert "sin" in dir(xp)
-        assert type(xp.argmax(x)) is type(base.argmax(plain))
-        assert type(xp.astype(x, base.int64)) is type(plain)
+        assert int(xp.argmax(x)) == 5 and float(xp.argmax(x)) == 5.0
+        assert bool(xp.all(xp.astype(x, base.int64) == xp.astype(plain, base.int64)))
         assert xp.asarray(x) is x and xp.astype(x, x.dtype) is x
         assert backend_of(x).name == backend_of(plain).name
         assert backend_of(x, plain) is backend_of(x) is backend_of(plain, x)

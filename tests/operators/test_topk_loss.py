@@ -84,9 +84,9 @@ def test_empty_batch_gives_zero(xp):
 
 def test_loss_errors_name_the_argument(xp):
     x = xp.array([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="`target`.*shape"):
+    with pytest.raises(ValueError, match=r"`target`.*shape"):
         topk_loss(x, xp.array([1.0, 0.0]), 1)
-    with pytest.raises(TypeError, match="`target`.*floating"):
+    with pytest.raises(TypeError, match=r"`target`.*floating"):
         topk_loss(x, xp.array(np.asarray([1, 0, 0])), 1)
     with pytest.raises(ValueError, match="`reduction`"):
         topk_loss(x, x, 1, reduction="median")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 from ..arrays import FloatInfo, axis_back, axis_last, check_axis, check_dtype, narrow, widen
 from ..backend import backend_of
-from ..parameters import check_mask, row_parameter
+from ..parameters import check_mask, known_to, row_parameter
 
 __all__ = ["Prepared", "finish", "prepare", "temperature_of", "with_temperature"]
 
@@ -25,10 +26,24 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    x: Array, axis: int, where: Array | None = None, *, masked: float = float("-inf")
+    x: Array,
+    axis: int,
+    where: Array | None = None,
+    options: tuple[Any, ...] = (),
+    *,
+    masked: float = float("-inf"),
 ) -> Prepared:
-    """Check `x`, `axis` and `where`, and bring the scores into the form formulas expect."""
+    """Check `x`, `axis` and `where`, and bring the scores into the form formulas expect.
+
+    `options` are the other differentiated arguments: if one of them is traced, and `x` is not, the
+    adapter is the one that traces.
+    """
     backend = backend_of(x)
+    for value in options:
+        if type(value) is not float and not isinstance(value, Real):
+            backend = backend_of(x, *options)
+            x = known_to(backend, x)
+            break
     info = check_dtype("x", x)
     axis = check_axis(axis, x)
     dtype = x.dtype

@@ -12,32 +12,21 @@ so that only the blocks come from the fit, and each value is a block mean of liv
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 from ..arrays import check_choice
-from ..backend import Array, Backend, backend_of
+from ..backend import Array, Backend
 from ..convex.blocks import block_ids, block_size
-from ._arguments import Prepared
 
 __all__ = [
     "check_regularization",
     "choose_where_soft",
     "first_places",
-    "follow",
     "inverse_temperature",
     "mean_places",
     "tie_ids",
     "times",
 ]
-
-
-def follow(ready: Prepared, *values: Array | float) -> Prepared:
-    """Return `ready` with the adapter that traces, if `values` hold what is traced."""
-    for value in values:
-        if type(value) is not float and not isinstance(value, Real):
-            return ready._replace(backend=backend_of(ready.x, *values))
-    return ready
 
 
 def check_regularization(value: str) -> None:

@@ -46,11 +46,16 @@ class TopKInfo(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """A solution with its sets, and how many passes it took."""
+    """A solution with its sets, how many passes it took, and what its solver says of itself.
+
+    The sums that a mask must have are no test of Dykstra's iterates: they keep them throughout.
+    """
 
     y: Array
     parts: ThresholdInfo
     iterations: Any
+    residual: Any = None
+    converged: Any = None
 
 
 def mask_info(xp: Any, x: Array, k: Any, temperature: Any, p: float, found: Solution) -> TopKInfo:
@@ -62,7 +67,7 @@ def mask_info(xp: Any, x: Array, k: Any, temperature: Any, p: float, found: Solu
     valid = xp.sum(xp.astype(x > float("-inf"), x.dtype), axis=-1, keepdims=True)
     wanted = xp.minimum(xp.zeros_like(valid) + k, valid)
     residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
-    return _assemble(xp, threshold, on, saturated, free, found.iterations, residual, wanted, value)
+    return _assemble(xp, threshold, on, saturated, free, found, residual, wanted, value)
 
 
 def magnitude_info(
@@ -86,7 +91,7 @@ def magnitude_info(
     wanted = xp.minimum(xp.zeros_like(nonzeros) + k, nonzeros)
     residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
     value = xp.sum(dual, axis=-1)
-    return _assemble(xp, threshold, on, saturated, free, found.iterations, residual, wanted, value)
+    return _assemble(xp, threshold, on, saturated, free, found, residual, wanted, value)
 
 
 def _assemble(
@@ -95,21 +100,26 @@ def _assemble(
     support: Array,
     saturated: Array,
     free: Array,
-    iterations: Any,
+    found: Solution,
     residual: Array,
     wanted: Array,
     value: Array,
 ) -> TopKInfo:
-    tolerance = 32 * xp.finfo(residual.dtype).eps * (1 + wanted)
+    tolerance = 32.0 * float(xp.finfo(residual.dtype).eps) * (1.0 + wanted)
     rows = xp.squeeze(threshold, axis=-1)
+    converged = xp.squeeze(residual <= tolerance, axis=-1)
+    residual = xp.squeeze(residual, axis=-1)
+    if found.residual is not None:
+        residual = xp.maximum(residual, found.residual)
+        converged = converged & found.converged
     return TopKInfo(
         threshold=rows,
         support=support,
         saturated=saturated,
-        iterations=xp.zeros_like(rows, dtype=xp.int32) + iterations,
-        residual=xp.squeeze(residual, axis=-1),
+        iterations=xp.zeros_like(rows, dtype=xp.int32) + found.iterations,
+        residual=residual,
         value=value,
-        converged=xp.squeeze(residual <= tolerance, axis=-1),
+        converged=converged,
         already_hard=~xp.any(free, axis=-1),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import check_choice
-from ..backend import structure_kernel
+from ..backend import reference_kernel, structure_kernel
 from ..convex.isotonic import isotonic_regression
 from ..convex.magnitude import magnitude_formula, magnitude_threshold
 from ..convex.thresholds import (
@@ -46,7 +46,7 @@ def solve_mask(
         passes: list[Any] = []
         y, parts = mask_formula(backend, x, k, temperature, q, root=_pav_root(backend, 0.0, passes))
         return Solution(y, parts, passes[0])
-    root = _reference(backend, mask_threshold)
+    root = reference_kernel(backend, mask_threshold)
     y, parts = mask_formula(backend, x, k, temperature, q, root=root)
     return Solution(y, parts, steps_for(x))
 
@@ -69,14 +69,9 @@ def solve_magnitude(
         root = _pav_root(backend, 1.0, passes)
         y, parts = magnitude_formula(backend, x, k, temperature, p, debias=debias, root=root)
         return Solution(y, parts, passes[0])
-    root = _reference(backend, magnitude_threshold)
+    root = reference_kernel(backend, magnitude_threshold)
     y, parts = magnitude_formula(backend, x, k, temperature, p, debias=debias, root=root)
     return Solution(y, parts, steps_for(x))
-
-
-def _reference(backend: Any, kernel: Any) -> Any:
-    """The array-API kernel: it alone knows how many passes it makes."""
-    return lambda *arguments: kernel(backend, *arguments)
 
 
 def _pav_root(backend: Any, magnitude: float, passes: list[Any]) -> Any:
@@ -113,9 +108,10 @@ def pav_threshold(
     return threshold, xp.maximum(size - 1, xp.zeros_like(size))
 
 
-def _weights(xp: Any, x: Array, k: Any) -> Array:
+def _weights(backend: Any, x: Array, k: Any) -> Array:
     """Return the weights (1, ..., 1, fraction of k, 0, ...) of a real k."""
-    places = xp.astype(xp.arange(x.shape[-1], device=x.device), x.dtype)
+    xp = backend.namespace
+    places = xp.astype(xp.arange(x.shape[-1], device=backend.device_of(x)), x.dtype)
     w = xp.zeros_like(x[..., :1]) + k - places
     return xp.minimum(xp.maximum(w, xp.zeros_like(w)), xp.ones_like(w))
 
@@ -132,28 +128,13 @@ def _dykstra_mask(
     """Mask for p = 2: y = (s - v)/l with v the decreasing fit of s - l w."""
     xp = backend.namespace
     s, undo = _sorted(xp, backend, x)
-    w = _weights(xp, x, k)
-    v, info = isotonic_regression(
-        s - temperature * w,
-        increasing=False,
-        solver="dykstra",
-        max_iter=max_iter,
-        return_info=True,
-    )
+    w = _weights(backend, x, k)
+    v, info = _dykstra_fit(s - temperature * w, None, max_iter)
     y = xp.take_along_axis((s - v) / temperature, undo, axis=-1)
-    data = backend.stop_gradient(y)
-    free = (data > 0) & (data < 1)
-    parts = ThresholdInfo(_threshold(xp, backend, x, data, temperature), free, data >= 1)
-    return Solution(y, parts, info.iterations)
-
-
-def _threshold(xp: Any, backend: Any, x: Array, y: Array, temperature: Any) -> Array:
-    """Return the mean of x - l y over the free entries: what a threshold would be."""
-    free = (y > 0) & (y < 1)
-    data = backend.stop_gradient(x)
-    tau = xp.where(free, data - temperature * y, xp.zeros_like(data))
-    count = xp.sum(xp.astype(free, x.dtype), axis=-1, keepdims=True)
-    return xp.sum(tau, axis=-1, keepdims=True) / xp.maximum(count, xp.ones_like(count))
+    free, kept = (xp.take_along_axis(a, undo, axis=-1) for a in _sets(xp, backend, w, info.blocks))
+    tau = _mask_threshold(xp, backend.stop_gradient(x), backend.stop_gradient(v), undo, free, kept)
+    residual = info.residual / xp.squeeze(xp.zeros_like(y[..., :1]) + temperature, axis=-1)
+    return Solution(y, ThresholdInfo(tau, free, kept), info.iterations, residual, info.converged)
 
 
 def _dykstra_magnitude(
@@ -164,22 +145,51 @@ def _dykstra_magnitude(
     data = backend.stop_gradient(x)
     sign = xp.where(data < 0, -xp.ones_like(data), xp.ones_like(data))
     s, undo = _sorted(xp, backend, x * sign)
-    w = _weights(xp, x, k)
-    weights = 1.0 / temperature + w
-    v, info = isotonic_regression(
-        s / (1.0 + temperature * w),
+    w = _weights(backend, x, k)
+    v, info = _dykstra_fit(s / (1.0 + temperature * w), 1.0 / temperature + w, max_iter)
+    raw = (s - v) / temperature
+    y = raw + (s - v) if debias else raw
+    free, kept = _sets(xp, backend, w, info.blocks)
+    fit = backend.stop_gradient(v)
+    theta = xp.max(xp.where(free, fit, xp.zeros_like(fit)), axis=-1, keepdims=True)
+    y, free, kept = (xp.take_along_axis(a, undo, axis=-1) for a in (y, free, kept))
+    kept = kept & (data != 0)
+    parts = ThresholdInfo(theta, free & (data != 0), kept)
+    return Solution(y * sign, parts, info.iterations, info.residual, info.converged)
+
+
+def _dykstra_fit(y: Array, weights: Array | None, max_iter: int | None) -> tuple[Array, Any]:
+    """Return the decreasing fit by alternating projections, and how it came about."""
+    return isotonic_regression(
+        y,
         weights=weights,
         increasing=False,
         solver="dykstra",
         max_iter=max_iter,
         return_info=True,
     )
-    raw = (s - v) / temperature
-    y = raw + (s - v) if debias else raw
-    y, raw, fit = (xp.take_along_axis(a, undo, axis=-1) for a in (y, raw, v))
-    size = backend.stop_gradient(raw)
-    free = (size > 0) & (size < backend.stop_gradient(fit))
-    off = size <= 0
-    inside = xp.where(free, backend.stop_gradient(fit), xp.zeros_like(size))
-    threshold = xp.max(inside, axis=-1, keepdims=True)
-    return Solution(y * sign, ThresholdInfo(threshold, free, ~free & ~off), info.iterations)
+
+
+def _sets(xp: Any, backend: Any, w: Array, blocks: Array) -> tuple[Array, Array]:
+    """Return the free and the saturated entries of the sorted row.
+
+    Free are the entries of a pooled block, and one whose weight is a fraction; of the others those
+    of weight 1 are saturated. (Values would tell them apart only up to rounding.)
+    """
+    w = xp.broadcast_to(backend.stop_gradient(w), blocks.shape)
+    joined = blocks[..., 1:] == blocks[..., :-1]
+    alone = joined[..., :1] & ~joined[..., :1] if joined.shape[-1] else blocks < blocks
+    pooled = xp.concat((alone, joined), axis=-1) | xp.concat((joined, alone), axis=-1)
+    if not joined.shape[-1]:
+        pooled = alone
+    free = pooled | ((w > 0) & (w < 1))
+    return free, ~free & (w >= 1)
+
+
+def _mask_threshold(xp: Any, x: Array, fit: Array, undo: Array, free: Array, kept: Array) -> Array:
+    """Return the value of the fit on the free set, else the largest entry that is off."""
+    v = xp.take_along_axis(fit, undo, axis=-1)
+    least = xp.full_like(x, float("-inf"))
+    inside = xp.max(xp.where(free, v, least), axis=-1, keepdims=True)
+    outside = xp.max(xp.where(free | kept, least, x), axis=-1, keepdims=True)
+    return xp.where(xp.any(free, axis=-1, keepdims=True), inside, outside)

@@ -69,7 +69,7 @@ def entmax(
     >>> entmax(np.asarray([1.0, 2.0, 0.0])).round(4)
     array([0.1693, 0.8307, 0.    ])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (alpha, temperature))
     backend = ready.backend
     alpha = row_parameter(backend, "alpha", alpha, x, ready.axis, minimum=1.0)
     temperature = temperature_of(backend, temperature, x, ready.axis)
@@ -116,7 +116,7 @@ def sparsemax(
     >>> sparsemax(np.asarray([1.0, 1.5, 0.0]))
     array([0.25, 0.75, 0.  ])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (temperature,))
     temperature = temperature_of(ready.backend, temperature, x, ready.axis)
     return finish(ready, entmax_scores(ready.backend, ready.x, 2.0, temperature))
 

@@ -68,7 +68,7 @@ def normmax(
     >>> normmax(np.asarray([1.0, 1.2, 0.0])).round(4)
     array([0.4189, 0.5811, 0.    ])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (alpha, temperature))
     backend, scores = ready.backend, ready.x
     alpha = row_parameter(backend, "alpha", alpha, x, ready.axis, above=1.0)
     temperature = temperature_of(backend, temperature, x, ready.axis)

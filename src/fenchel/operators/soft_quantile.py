@@ -8,7 +8,7 @@ from ..arrays import check_dtype, check_number
 from ..backend import Array, Backend
 from ..parameters import check_array
 from ._arguments import prepare, temperature_of
-from ._ordering import check_regularization, follow
+from ._ordering import check_regularization
 from .soft_sort import plain_sort
 
 __all__ = ["soft_quantile"]
@@ -77,7 +77,7 @@ def soft_quantile(
     [0.0, 2.0]
     """
     check_regularization(regularization)
-    ready = follow(prepare(x, axis), q, temperature)
+    ready = prepare(x, axis, None, (q, temperature))
     backend, xp = ready.backend, ready.backend.namespace
     temperature = temperature_of(backend, temperature, x, ready.axis)
     if isinstance(q, Real):
@@ -116,7 +116,8 @@ def _at_array(backend: Backend, ordered: Array, q: Array) -> Array:
     upper = xp.minimum(lower + 1, xp.full_like(lower, n - 1))
     below, above = xp.take(ordered, lower, axis=-1), xp.take(ordered, upper, axis=-1)
     fraction = q * (n - 1) - place
-    value = xp.moveaxis(xp.add(below, xp.multiply(fraction, above - below)), -1, 0)
+    value = xp.add(below, xp.multiply(fraction, above - below))
+    value = xp.permute_dims(value, (value.ndim - 1, *range(value.ndim - 1)))
     return xp.reshape(value, shape + tuple(value.shape[1:]))
 
 

@@ -20,7 +20,6 @@ from ._ordering import (
     check_regularization,
     choose_where_soft,
     first_places,
-    follow,
     inverse_temperature,
     mean_places,
     tie_ids,
@@ -94,7 +93,7 @@ def soft_rank(
     [3.25, 1.0, 3.75, 2.0]
     """
     check_regularization(regularization)
-    ready = follow(prepare(x, axis), temperature)
+    ready = prepare(x, axis, None, (temperature,))
     temperature = temperature_of(ready.backend, temperature, x, ready.axis)
     return finish(ready, plain_rank(ready.backend, ready.x, temperature, regularization))
 

@@ -18,7 +18,6 @@ from ._ordering import (
     check_regularization,
     choose_where_soft,
     first_places,
-    follow,
     inverse_temperature,
     mean_places,
     times,
@@ -93,7 +92,7 @@ def soft_sort(
     [2.375, 1.375, 0.375, -0.625]
     """
     check_regularization(regularization)
-    ready = follow(prepare(x, axis), temperature)
+    ready = prepare(x, axis, None, (temperature,))
     temperature = temperature_of(ready.backend, temperature, x, ready.axis)
     return finish(
         ready, plain_sort(ready.backend, ready.x, temperature, regularization, bool(descending))

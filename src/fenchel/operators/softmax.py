@@ -54,7 +54,7 @@ def softmax(
     >>> softmax(np.asarray([1.0, 2.0, 3.0])).round(3)
     array([0.09 , 0.245, 0.665])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (temperature,))
     backend, scores = ready.backend, ready.x
     temperature = temperature_of(backend, temperature, x, ready.axis)
     return finish(

@@ -8,7 +8,7 @@ from ..arrays import check_choice, check_dtype, narrow
 from ..backend import Array, backend_of
 from ..parameters import check_array
 from ._arguments import prepare, temperature_of
-from ._ordering import check_regularization, follow
+from ._ordering import check_regularization
 from .soft_rank import plain_rank
 
 __all__ = ["spearman_loss"]
@@ -90,7 +90,7 @@ def spearman_loss(
             f"`target` must have the shape {tuple(scores.shape)} of `scores`; "
             f"got shape {tuple(target.shape)}"
         )
-    ready, wanted = follow(prepare(scores, axis), target, temperature), prepare(target, axis)
+    ready, wanted = prepare(scores, axis, None, (target, temperature)), prepare(target, axis)
     backend = ready.backend
     temperature = temperature_of(backend, temperature, scores, ready.axis)
     soft = plain_rank(backend, ready.x, temperature, regularization)

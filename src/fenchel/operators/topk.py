@@ -39,9 +39,9 @@ def topk(
 
     "magnitude" relaxes the map to the k entries of largest size: the gradient of
     :math:`f(x) = \min_u R^*(x - u) + \tfrac12 \|u\|_{(k)}^2`, where the last term sums the k
-    largest squares and :math:`R(y) = \frac{l}{p} \sum_i |y_i|^p` with temperature l. With p = 2 the result
-    is the hard one exactly when the k-th size is at least (1 + l) times the next. "positive" is
-    the same on max(x, 0); "gated" is x times `topk_mask(x)`.
+    largest squares and :math:`R(y) = \frac{l}{p} \sum_i |y_i|^p` with temperature l. With p = 2
+    the result is the hard one exactly when the k-th size is at least (1 + l) times the next.
+    "positive" is the same on max(x, 0); "gated" is x times `topk_mask(x)`.
 
     Parameters
     ----------
@@ -102,7 +102,9 @@ def topk(
     array([ 3.   , -0.625,  0.   , -1.875])
     """
     check_choice("kind", kind, KINDS)
-    ready = prepare(x, axis, where, masked=float("-inf") if kind == "gated" else 0.0)
+    ready = prepare(
+        x, axis, where, (k, temperature), masked=float("-inf") if kind == "gated" else 0.0
+    )
     backend = ready.backend
     k = check_k(backend, k, x, ready.axis)
     temperature = temperature_of(backend, temperature, x, ready.axis)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import axis_last, check_choice, check_dtype, narrow, widen
-from ..backend import backend_of
 from ..convex.thresholds import conjugate_exponent, mask_formula, power
-from ..parameters import check_array
+from ..parameters import check_array, known_to
 from ._arguments import prepare, temperature_of
 from .topk_mask import check_k, check_p
 
@@ -83,7 +82,7 @@ def topk_loss(
     1.0
     """
     check_choice("reduction", reduction, ("mean", "sum", "none"))
-    ready = prepare(scores, axis, where)
+    ready = prepare(scores, axis, where, (k, temperature, target))
     backend, x = ready.backend, ready.x
     xp = backend.namespace
     k = check_k(backend, k, scores, ready.axis)
@@ -104,11 +103,7 @@ def _rows(backend: Any, x: Array, t: Array, k: Any, temperature: Any, p: float) 
     zeros = xp.zeros_like(x)
     tau = _live_threshold(xp, backend, x, y, free, found, temperature, p)
     on = free | saturated
-    if p == 2.0:
-        bregman = (t - y) ** 2 / 2
-    else:
-        slope = power(xp, y, p - 1.0)
-        bregman = (power(xp, t, p) - power(xp, y, p)) / p - slope * (t - y)
+    bregman = (t - y) ** 2 / 2.0 if p == 2.0 else _bregman(xp, t, y, p)
     valid = backend.stop_gradient(x) > float("-inf")
     height = xp.where(valid, x, zeros + 0 * tau) - tau
     slack = xp.where(saturated, (1.0 - t) * (height - temperature), zeros)
@@ -116,6 +111,23 @@ def _rows(backend: Any, x: Array, t: Array, k: Any, temperature: Any, p: float) 
     forbidden = ~valid & (backend.stop_gradient(t) > 0)  # a masked entry cannot be relevant
     slack = xp.where(forbidden, zeros + float("inf"), slack)
     return xp.sum(temperature * bregman + slack, axis=-1)
+
+
+def _bregman(xp: Any, t: Array, y: Array, p: float) -> Array:
+    """Return t^p/p - y^p/p - y^(p-1) (t - y), as y^p h(t/y - 1) with h by its series near 0."""
+    on = y > 0
+    safe = xp.where(on, y, xp.ones_like(y))
+    e = t / safe - 1.0
+    near = xp.abs(e) < 0.02
+    small = xp.where(near, e, xp.zeros_like(e))
+    series, coefficient = xp.zeros_like(e), 1.0
+    for n in range(2, 11):  # binomial coefficients of (1 + e)^p / p
+        coefficient *= (p - n + 1.0) / n
+        series = series + coefficient * small**n
+    h = xp.where(
+        near, series, power(xp, xp.where(near, 1.0 + 0.0 * e, 1.0 + e), p) / p - 1.0 / p - e
+    )
+    return xp.where(on, power(xp, safe, p) * h, power(xp, t, p) / p)
 
 
 def _live_threshold(
@@ -147,7 +159,8 @@ def check_target(backend: Any, name: str, target: Array, scores: Array) -> Array
         If its shape is not that of `scores`.
     """
     check_array(name, target, backend)
-    xp = backend_of(scores, target).namespace
+    target = known_to(backend, target)
+    xp = backend.namespace
     if tuple(target.shape) != tuple(scores.shape):
         raise ValueError(
             f"`{name}` must have the shape {tuple(scores.shape)} of the scores; "

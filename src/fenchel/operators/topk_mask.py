@@ -90,7 +90,7 @@ def topk_mask(
     >>> topk_mask(np.asarray([3.0, 1.0, 0.5, 2.0]), 2, temperature=2.0)
     array([1.  , 0.25, 0.  , 0.75])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (k, temperature))
     backend = ready.backend
     k = check_k(backend, k, x, ready.axis)
     temperature = temperature_of(backend, temperature, x, ready.axis)

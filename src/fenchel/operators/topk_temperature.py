@@ -65,7 +65,7 @@ def topk_temperature(
     >>> topk_mask(x, 1, temperature=temperature)
     array([0.66666667, 0.        , 0.        , 0.33333333])
     """
-    ready = prepare(x, axis, where)
+    ready = prepare(x, axis, where, (k,))
     backend, scores = ready.backend, ready.x
     xp = backend.namespace
     k = check_k(backend, k, x, ready.axis)

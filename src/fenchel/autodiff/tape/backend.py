@@ -112,7 +112,8 @@ class TapeBackend:
     def top_k(self, x: Array, k: int) -> tuple[Array, Array]:
         """Return the `k` largest entries of each row and their places; ties by lower index."""
         _, places = self.base.top_k(strip(x), k)
-        return self.namespace.take_along_axis(x, places, axis=-1), places
+        values = self.namespace.take_along_axis(x, places, axis=-1)
+        return values, self.namespace.constant_of(places)
 
     # -- control flow ----------------------------------------------------------------------
 
@@ -164,7 +165,15 @@ class TapeBackend:
         kernel = self.base.kernel(name, dtype, device)
         if kernel is None:
             return None
-        return lambda *args: kernel(*[strip(x) for x in args])
+        return self._on_plain(kernel)
+
+    def reference(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """Reference kernel on plain values, with the adapter of their library."""
+        return self._on_plain(lambda *args: kernel(self.base, *args))
+
+    def _on_plain(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        constant_of = self.namespace.constant_of
+        return lambda *args: constant_of(kernel(*[strip(x) for x in args]))
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused value and reverse rule, for one reverse level over a plain value."""

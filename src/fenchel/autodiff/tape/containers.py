@@ -8,7 +8,7 @@ import optree
 
 from .fitting import cast
 from .namespace import TapeNamespace, is_array, space_of
-from .traced import Array, Traced
+from .traced import Array, Traced, settle
 
 __all__ = [
     "as_float",
@@ -34,16 +34,16 @@ _FLAT_TYPES: set[type] = {Traced, float}
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """Return the leaves of a container and its structure."""
+    """Return the leaves of a container and its structure; constants of the tape become plain."""
     if type(tree) in _FLAT_TYPES:
-        return [tree], _LEAF
+        return [settle(tree)], _LEAF
     if is_array(tree):
         _FLAT_TYPES.add(type(tree))
         return [tree], _LEAF
     if type(tree) is tuple and all(type(x) in _FLAT_TYPES for x in tree):
-        return list(tree), len(tree)
+        return [settle(x) for x in tree], len(tree)
     leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
-    return list(leaves), structure
+    return [settle(x) for x in leaves], structure
 
 
 def unflatten(structure: Any, leaves: list[Any]) -> Any:
@@ -126,8 +126,8 @@ def slot_of(y: Any, level: Any) -> Any:
 
 
 def lower(y: Any, level: Any) -> Any:
-    """Return `y` without `level`."""
-    return y._value if type(y) is Traced and y._level is level else y
+    """Return `y` without `level`, and without the mark of a constant."""
+    return y._value if type(y) is Traced and y._level is level else settle(y)
 
 
 def zero_of(space: TapeNamespace, value: Any) -> Any:

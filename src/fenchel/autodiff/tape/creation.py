@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .fitting import any_traced
-from .rules import Composite, Rule
+from .rules import Composite, Creation, Rule
 from .traced import Array, Traced, strip
 
 __all__ = ["RULES"]
@@ -52,7 +52,7 @@ def _full_like(
 ) -> Array:
     dtype = x.dtype if dtype is None else dtype
     if type(fill_value) is not Traced:
-        return xp.base.full_like(strip(x), fill_value, dtype=dtype, device=device)
+        return xp.constant_of(xp.base.full_like(strip(x), fill_value, dtype=dtype, device=device))
     return xp.full(x.shape, fill_value, dtype=dtype)
 
 
@@ -88,6 +88,7 @@ def _meshgrid(xp: Any, *arrays: Array, indexing: str = "xy") -> list[Array]:
 
 
 RULES: dict[str, Rule] = {
+    **{name: Creation() for name in ("arange", "empty", "eye", "ones", "zeros")},
     "asarray": Composite(_asarray),
     "full": Composite(_full),
     "full_like": Composite(_full_like),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .traced import Array, Traced
+from .traced import Array, Traced, settle
 
 __all__ = ["any_traced", "cast", "deepest", "fit", "like_tuple", "split_level", "spread"]
 
@@ -28,6 +28,7 @@ def split_level(args: Any, level: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]
                 values.append(x._value)
                 continue
             level.space.check_same(x)
+            x = settle(x)
         slots.append(None)
         values.append(x)
     return tuple(slots), tuple(values)

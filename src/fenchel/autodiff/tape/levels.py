@@ -16,9 +16,35 @@ from typing import Any
 
 from .traced import Array, Traced
 
-__all__ = ["ForwardLevel", "ReverseLevel"]
+__all__ = ["ConstantLevel", "ForwardLevel", "ReverseLevel"]
 
 _DEPTHS = count(1)
+
+
+class ConstantLevel:
+    """Where the constants of a trace live, under every other level: nothing is recorded.
+
+    Over NumPy a constant is a plain array, whose operators defer to those of a traced one. Other
+    libraries may raise instead (the strict one does), so that over them what is made from traced
+    arrays without a derivative (`ones_like(x)`, `x > 0`, `stop_gradient(x)`) is traced here.
+    """
+
+    __slots__ = ("space",)
+    depth = 0
+    plain = True
+
+    def __init__(self, space: Any) -> None:
+        self.space = space
+
+    def record(self, rule: Any, slots: Any, args: Any, out: Array, params: Any) -> Traced:
+        """Return a value as a constant."""
+        return Traced(out, self, None)
+
+    def record_many(
+        self, rule: Any, slots: Any, args: Any, outs: Any, params: Any
+    ) -> tuple[Traced, ...]:
+        """Return several values as constants."""
+        return tuple([Traced(out, self, None) for out in outs])
 
 
 class ReverseLevel:

@@ -73,7 +73,7 @@ def _tile_transpose(xp: Any, g: Array, x: Array, repetitions: Any) -> Array:
 def _repeat(xp: Any, x: Array, repeats: Any, /, *, axis: int | None = None) -> Array:
     if axis is None:
         x, axis = xp.reshape(x, (-1,)), 0
-    places = xp.arange(x.shape[axis], device=xp.device(x))
+    places = xp.base.arange(x.shape[axis], device=xp.device(x))
     return xp.take(x, xp.base.repeat(places, strip(repeats)), axis=axis)
 
 

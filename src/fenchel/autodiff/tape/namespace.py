@@ -8,6 +8,8 @@ from typing import Any
 
 import array_api_compat
 
+from .fitting import like_tuple
+from .levels import ConstantLevel
 from .traced import Array, Traced, strip
 
 __all__ = ["TapeNamespace", "is_array", "namespace_over", "space_of"]
@@ -85,6 +87,7 @@ class TapeNamespace:
         self.numpy_like = array_api_compat.is_numpy_namespace(
             base
         ) or array_api_compat.is_cupy_namespace(base)
+        self.constant = ConstantLevel(self)
         self.accepted: set[type] = {bool, int, float, complex, type(None)}
 
     def __getattr__(self, name: str) -> Any:
@@ -109,6 +112,16 @@ class TapeNamespace:
     def device(self, x: Array) -> Any:
         """Device of an array, traced or plain."""
         return array_api_compat.device(strip(x))
+
+    # -- constants ---------------------------------------------------------------------------------
+
+    def constant_of(self, x: Any) -> Any:
+        """Return what a trace sees of a constant (see `ConstantLevel`): plain over NumPy."""
+        if self.numpy_like or type(x) is Traced:
+            return x
+        if isinstance(x, tuple):
+            return like_tuple(x, map(self.constant_of, x))
+        return Traced(x, self.constant, None) if is_array(x) else x
 
     # -- one library only ----------------------------------------------------------------------
 

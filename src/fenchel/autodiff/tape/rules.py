@@ -15,13 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .fitting import any_traced, deepest, fit, like_tuple, split_level, spread
-from .traced import Array, Traced, strip
+from .traced import Array, Traced, settle, strip
 
 __all__ = [
     "Bilinear",
     "Binary",
     "Composite",
     "Constant",
+    "Creation",
     "Elementwise",
     "General",
     "Linear",
@@ -94,11 +95,11 @@ class Binary(Rule):
                     slots, args = (x._slot, y._slot), (x._value, y._value)
                 elif y._level.depth < level.depth:
                     space.check_same(y)
-                    slots, args = (x._slot, None), (x._value, y)
+                    slots, args = (x._slot, None), (x._value, settle(y))
                 else:
                     space.check_same(y)
                     level = y._level
-                    slots, args = (None, y._slot), (x, y._value)
+                    slots, args = (None, y._slot), (settle(x), y._value)
             elif type(y) is Traced:
                 if type(x) not in accepted:
                     x = space.accept(x)
@@ -373,9 +374,21 @@ class Constant(Rule):
             for x in args:
                 if type(x) is not Traced and type(x) not in space.accepted:
                     space.refuse_foreign(x)
-            return fn(
-                *[strip(x) for x in args], **{key: strip(value) for key, value in params.items()}
+            return space.constant_of(
+                fn(*[strip(x) for x in args], **{key: strip(x) for key, x in params.items()})
             )
+
+        return apply
+
+
+class Creation(Rule):
+    """Arrays made from shapes and numbers."""
+
+    def bind(self, space: Any, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, its value a constant."""
+
+        def apply(*args: Any, **params: Any) -> Any:
+            return space.constant_of(fn(*args, **params))
 
         return apply
 
@@ -392,7 +405,7 @@ class Composite(Rule):
 
         def apply(*args: Any, **params: Any) -> Any:
             if fn is not None and not any_traced(args) and not any_traced(params.values()):
-                return fn(*args, **params)
+                return space.constant_of(fn(*args, **params))
             return formula(space, *args, **params)
 
         return apply

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-__all__ = ["Array", "Traced", "strip", "strip_level"]
+__all__ = ["Array", "Traced", "settle", "strip", "strip_level"]
 
 Array = Any
 
@@ -111,10 +111,14 @@ class Traced:
         )
 
     def __float__(self) -> float:
-        self._refuse("float()")
+        if self._level.depth > 0:
+            self._refuse("float()")
+        return float(self._value)
 
     def __complex__(self) -> complex:
-        self._refuse("complex()")
+        if self._level.depth > 0:
+            self._refuse("complex()")
+        return complex(self._value)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
         self._refuse("conversion to a NumPy array")
@@ -162,6 +166,11 @@ def strip(x: Any) -> Any:
     while type(x) is Traced:
         x = x._value
     return x
+
+
+def settle(x: Any) -> Any:
+    """Return a constant of the tape (see `levels.ConstantLevel`) plain, all else as it is."""
+    return x._value if type(x) is Traced and x._level.depth == 0 else x
 
 
 def strip_level(x: Any, level: Any) -> Any:
@@ -222,6 +231,11 @@ _OPERATORS = {
     "matmul": "matmul",
     "mod": "remainder",
     "floordiv": "floor_divide",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
 }
 _COMPARISONS = {
     "lt": "less",
@@ -231,7 +245,7 @@ _COMPARISONS = {
     "eq": "equal",
     "ne": "not_equal",
 }
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "abs"}
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 
 def _install_operators() -> None:

@@ -22,7 +22,7 @@ from .containers import (
 )
 from .levels import ForwardLevel, ReverseLevel
 from .namespace import TapeNamespace, is_array, space_of
-from .traced import Array, Traced, strip
+from .traced import Array, Traced, settle, strip
 
 __all__ = ["jvp", "linearize", "stop_gradient", "transpose_of", "value_and_grad", "vjp"]
 
@@ -88,7 +88,7 @@ def _vjp(f: Callable[..., Any], primals: tuple[Any, ...], once: bool) -> tuple[A
         ]
         queue = iter(grads)
         filled = [next(queue) if is_active(x) else None for x in leaves]
-        return unflatten(structure, filled)  # type: ignore[no-any-return]
+        return unflatten(structure, [settle(g) for g in filled])  # type: ignore[no-any-return]
 
     return unflatten(out_structure, values), pullback
 
@@ -148,7 +148,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         y._slot if type(y) is Traced and y._level is level else zero_of(space, v)
         for y, v in zip(out_leaves, values, strict=True)
     ]
-    return unflatten(out_structure, values), unflatten(out_structure, found)
+    return unflatten(out_structure, values), unflatten(out_structure, [settle(t) for t in found])
 
 
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -207,7 +207,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
             held[s] if s is not None and held[s] is not None else zero_of(space, v)
             for s, v in zip(out_slots, values, strict=True)
         ]
-        return unflatten(out_structure, found)
+        return unflatten(out_structure, [settle(t) for t in found])
 
     return unflatten(out_structure, values), pushforward
 
@@ -301,8 +301,13 @@ def stop_gradient(x: Any) -> Any:
     3.0
     """
     if is_array(x):
-        return strip(x)
-    return optree.tree_map(strip, x)
+        return constant(x)
+    return optree.tree_map(constant, x)
+
+
+def constant(x: Any) -> Any:
+    """Return an array without its levels, in the form that a trace gives to constants."""
+    return x._level.space.constant_of(strip(x)) if type(x) is Traced else x
 
 
 def transpose_of(space: TapeNamespace, linear: Any, x: Array, cotangents: list[Any]) -> Array:
