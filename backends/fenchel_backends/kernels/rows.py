@@ -49,7 +49,6 @@ _MODULES = {
     "soft_rank": "ranking",
     "soft_sort": "ranking",
 }
-_NUMBERS = frozenset((float, int, bool))
 
 
 @cache
@@ -166,8 +165,10 @@ def pack(params: Sequence[Any], batch: tuple[int, ...], dtype: np.dtype[Any]) ->
     >>> pack((2, np.zeros((3, 1))), (3,), np.dtype("float64")).shape
     (3, 2)
     """
-    if _NUMBERS.issuperset(map(type, params)):
-        return _shared(tuple(params), dtype.char)
+    try:
+        return _shared(params if type(params) is tuple else tuple(params), dtype.char)
+    except TypeError:  # arrays have no hash: they are no numbers
+        pass
     packed = np.empty((*batch, len(params)), dtype.char)
     for column, value in enumerate(params):
         packed[..., column : column + 1] = value
@@ -305,10 +306,21 @@ def fused_rule(name: str) -> FusedRule | None:
     if spec is None or not numba_found():
         return None
     outputs, gradient = spec.outputs, (Output("gx", "entries"),)
+    kinds = [(output.extent == "entries", output.dtype == "int32") for output in outputs]
 
     def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
-        packed = pack(params, x.shape[:-1], x.dtype)
-        return tuple(row_call(raw_kernel(f"fused_{name}"), (x, *constants), packed, outputs))
+        # the path of every small call: `row_call` written out for one input of the batch's dtype
+        flat, shape = flatten(x), x.shape
+        size, dtype = flat.shape, flat.dtype
+        results = [
+            np.empty(size if entries else size[0], np.int32 if integers else dtype)
+            for entries, integers in kinds
+        ]
+        raw_kernel(f"fused_{name}")(
+            flat, *map(flatten, constants), pack(params, shape[:-1], dtype), *results
+        )
+        results[0] = results[0].reshape(shape)
+        return tuple(results)
 
     def pullback(
         g: Array,
@@ -320,7 +332,7 @@ def fused_rule(name: str) -> FusedRule | None:
         n = x.shape[-1]
         packed = pack(params, x.shape[:-1], x.dtype)
         flat = [
-            flatten(value) if output.extent == "entries" else value.ravel()
+            flatten(value) if output.extent == "entries" else value.reshape(-1)
             for value, output in zip(saved, outputs, strict=True)
         ]
         gx = _allocate(gradient[0], x.shape[:-1], n, x.dtype)

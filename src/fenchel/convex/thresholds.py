@@ -49,6 +49,8 @@ def stop(backend: Any, value: Any) -> Any:
 
 def conjugate_exponent(p: float) -> float:
     """Return q = p/(p-1); 4/3 and 3/2 are no binary fractions, but their conjugates 4 and 3 are."""
+    if p == 2.0:
+        return 2.0
     q = p / (p - 1.0)
     return float(round(q)) if abs(q - round(q)) < 1e-9 else q
 

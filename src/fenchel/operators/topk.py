@@ -113,7 +113,7 @@ def topk(
         xp = backend.namespace
         scores = ready.x
         ready = ready._replace(x=xp.where(scores > 0, scores, 0 * xp.zeros_like(scores)))
-    if solver != "auto" or return_info:
+    if return_info or solver not in ("auto", "threshold"):
         check_solver(solver, p)
         solve = _solve_gated if kind == "gated" else _solve_magnitude
         found = solve(ready, k, temperature, p, debias, solver, max_iter)

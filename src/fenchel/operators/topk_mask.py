@@ -95,7 +95,7 @@ def topk_mask(
     k = check_k(backend, k, x, ready.axis)
     temperature = temperature_of(backend, temperature, x, ready.axis)
     p = check_p(p)
-    if solver != "auto" or return_info:
+    if return_info or solver not in ("auto", "threshold"):
         check_solver(solver, p)
         found = _solve(ready, k, temperature, p, solver, max_iter)
         return found if return_info else found[0]
