@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_number
+from ..arrays import axis_last, check_number
 from ..backend import Array
 from ..trees import register_dataclass
 from .rows import Rows, open_rows
@@ -184,7 +184,7 @@ def _bound(rows: Rows, bound: Any, axis: int) -> Any:
         return xp.full_like(rows.x, float(bound))
     shape = list(rows.x.shape)
     shape.insert(rows.axis, shape.pop())
-    full = xp.moveaxis(xp.broadcast_to(bound, tuple(shape)), axis, -1)
+    full = axis_last(xp, xp.broadcast_to(bound, tuple(shape)), rows.axis)
     return full if full.dtype == rows.x.dtype else xp.astype(full, rows.x.dtype)
 
 
