@@ -141,6 +141,14 @@ def test_solvers_agree(library, solver, x, k, temperature, debias):
     assert_allclose(library.numpy(found), y, atol=1e-7 * max(1, 1 / temperature))
 
 
+def near_a_kink(x, k, temperature, p):
+    """Whether rounding decides if an entry is off, free or kept."""
+    _, info = topk(x, k, temperature=temperature, p=p, return_info=True)
+    theta = float(info.threshold)
+    edges = theta, theta + temperature * theta ** (p - 1)
+    return any((np.abs(np.abs(x) - edge) < 1e-6 * (1 + edge)).any() for edge in edges)
+
+
 @few
 @given(
     x=scores(shape=(6,)),
@@ -158,6 +166,8 @@ def test_forward_and_reverse_are_adjoint(library, x, k, temperature, p, debias, 
         return topk(x, k, temperature=temperature, p=p, debias=debias)
 
     at = library.array(x)
+    if near_a_kink(x, k, temperature, p):
+        return  # the two modes may stand on different sides of it
     push = library.numpy(fenchel.jvp(f, (at,), (library.array(v),))[1])
     pull = library.numpy(fenchel.vjp(f, at)[1](library.array(g))[0])
     assert np.isfinite(push).all() and np.isfinite(pull).all()

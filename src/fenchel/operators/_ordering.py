@@ -80,4 +80,5 @@ def first_places(backend: Backend, ids: Array, like: Array) -> Array:
 def mean_places(backend: Backend, ids: Array, like: Array) -> Array:
     """Return the mean of the 1-based places of each entry's block, in the dtype of `like`."""
     size = block_size(backend, like, ids)
-    return first_places(backend, ids, like) + (size + 1) / 2
+    # By name: the left term may be plain where the right one is traced.
+    return backend.namespace.add(first_places(backend, ids, like), (size + 1) / 2)

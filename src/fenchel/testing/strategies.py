@@ -34,7 +34,8 @@ def shapes(
 
     Examples
     --------
-    >>> len(shapes().example()) in (1, 2, 3)
+    >>> from hypothesis import find
+    >>> len(find(shapes(), lambda _: True)) in (1, 2, 3)
     True
     """
     from hypothesis import strategies as st
@@ -68,7 +69,8 @@ def arrays(
 
     Examples
     --------
-    >>> arrays(shape=(2, 3)).example().shape
+    >>> from hypothesis import find
+    >>> find(arrays(shape=(2, 3)), lambda _: True).shape
     (2, 3)
     """
     from hypothesis import strategies as st
@@ -112,7 +114,8 @@ def scores(
 
     Examples
     --------
-    >>> scores(shape=(5,), offset=1e6).example().shape
+    >>> from hypothesis import find
+    >>> find(scores(shape=(5,), offset=1e6), lambda _: True).shape
     (5,)
     """
     from hypothesis import strategies as st
@@ -143,7 +146,8 @@ def masks(xp: Any = "numpy", *, shape: tuple[int, ...]) -> SearchStrategy[Any]:
 
     Examples
     --------
-    >>> bool(masks(shape=(2, 3)).example().any(axis=-1).all())
+    >>> from hypothesis import find
+    >>> bool(find(masks(shape=(2, 3)), lambda _: True).any(axis=-1).all())
     True
     """
     import numpy as np
@@ -165,7 +169,8 @@ def budgets(n: int, *, real: bool = True) -> SearchStrategy[float]:
 
     Examples
     --------
-    >>> 0 <= budgets(5).example() <= 5
+    >>> from hypothesis import find
+    >>> 0 <= find(budgets(5), lambda _: True) <= 5
     True
     """
     from hypothesis import strategies as st
@@ -179,7 +184,8 @@ def temperatures(*, low: float = 0.01, high: float = 100.0) -> SearchStrategy[fl
 
     Examples
     --------
-    >>> 0.01 <= temperatures().example() <= 100
+    >>> from hypothesis import find
+    >>> 0.01 <= find(temperatures(), lambda _: True) <= 100
     True
     """
     from hypothesis import strategies as st
@@ -193,7 +199,8 @@ def simplex_points(xp: Any = "numpy", *, shape: tuple[int, ...]) -> SearchStrate
 
     Examples
     --------
-    >>> abs(float(simplex_points(shape=(4,)).example().sum()) - 1) < 1e-12
+    >>> from hypothesis import find
+    >>> abs(float(find(simplex_points(shape=(4,)), lambda _: True).sum()) - 1) < 1e-12
     True
     """
     import numpy as np

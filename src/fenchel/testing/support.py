@@ -38,8 +38,9 @@ def support_table(
     Examples
     --------
     >>> from fenchel.testing import operators
-    >>> {cell["status"] for cell in support_table(["numpy"], entries=[operators["softmax"]])}
-    {'none', 'ok'}
+    >>> cells = support_table(["numpy"], entries=[operators["softmax"]])
+    >>> sorted({cell["status"] for cell in cells})
+    ['none', 'ok']
     """
     chosen = tuple(operators if entries is None else entries)
     return [
