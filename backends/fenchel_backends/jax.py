@@ -6,6 +6,8 @@ On the CPU, structure kernels are numba functions called by XLA itself (see `ker
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
+from inspect import signature
 from typing import Any
 
 import jax
@@ -125,6 +127,10 @@ class JaxBackend:
         use = kernels_enabled() and jax.default_backend() == "cpu"
         return xla.xla_kernel(name) if use else None
 
+    def reference(self, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """Reference kernel compiled once a shape: eagerly its loops compile at every call."""
+        return _jitted_reference(kernel)
+
     def fused(self, name: str, x: Array) -> None:
         """Return None: XLA fuses the formula."""
         return None
@@ -182,6 +188,24 @@ def _scatter_add(x: Array, indices: Array, updates: Array) -> Array:
     flat = x.reshape(count, x.shape[-1])
     places = indices.reshape(count, indices.shape[-1])
     return flat.at[row, places].add(updates.reshape(places.shape)).reshape(x.shape)
+
+
+# What a reference kernel decides in Python; its other arguments may change from call to call.
+_STATIC = ("p", "q", "increasing", "magnitude", "max_iter")
+
+
+@cache
+def _jitted_reference(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    names = list(signature(kernel).parameters)[1:]
+    places = tuple(i for i, name in enumerate(names) if name in _STATIC)
+    plain = partial(kernel, BACKEND)
+    jitted = jax.jit(plain, static_argnums=places)
+
+    def run(*arguments: Any) -> Any:
+        numbers = all(isinstance(arguments[i], int | float) for i in places)
+        return (jitted if numbers else plain)(*arguments)
+
+    return run
 
 
 class JaxSampler:

@@ -66,7 +66,9 @@ def test_kernels_are_for_single_and_double_precision():
     assert adapter.BACKEND.fused_rule("isotonic") is not None
 
 
-@pytest.mark.parametrize("rng", [True, 1.5, None, np.random.default_rng(0)], ids=lambda rng: type(rng).__name__)
+@pytest.mark.parametrize(
+    "rng", [True, 1.5, None, np.random.default_rng(0)], ids=lambda rng: type(rng).__name__
+)
 def test_sampler_names_what_it_was_given(rng):
     with pytest.raises(TypeError, match=f"cupy.*got {type(rng).__qualname__}"):
         adapter.BACKEND.sampler(rng)

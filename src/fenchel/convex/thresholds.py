@@ -102,7 +102,7 @@ def mask_formula(
         Threshold, free set and saturated set, as constants.
     """
     xp = backend.namespace
-    x = _finite_top(backend, x, temperature)
+    x, top = _centred(backend, x, temperature)
     detached = stop(backend, x), stop(backend, k), stop(backend, temperature)
     find = root or structure_kernel(backend, "mask_threshold", mask_threshold, x)
     found = stop(backend, find(*detached, q))
@@ -118,7 +118,7 @@ def mask_formula(
     y = xp.where(free, power(xp, base, q - 1.0), xp.astype(saturated, x.dtype))
     nan = xp.isnan(found)
     y = xp.where(nan, xp.full_like(y, float("nan")), y)
-    return y, ThresholdInfo(found, free, saturated)
+    return y, ThresholdInfo(found + top, free, saturated)
 
 
 def _on(xp: Any, live: Array, free: Array, tau: Array) -> Array:
@@ -140,15 +140,21 @@ def _newton_step(
     return tau + xp.where(moves, total / safe, xp.zeros_like(slope))
 
 
-def _finite_top(backend: Any, x: Array, temperature: Any) -> Array:
-    """Replace +inf by a score that saturates: they come first, and share k equally if too many."""
+def _centred(backend: Any, x: Array, temperature: Any) -> tuple[Array, Array]:
+    """Return x relative to the largest finite score of its row, and that score as a constant.
+
+    The mask does not change with such a shift, and rounding no longer grows with the offset. Scores
+    of +inf become ones that saturate: they come first, and share k equally if there are too many.
+    """
     xp = backend.namespace
     data = backend.stop_gradient(x)
-    infinite = data == float("inf")
-    rest = xp.where(infinite, xp.full_like(data, float("-inf")), data)
-    top = xp.max(rest, axis=-1, keepdims=True)
-    top = xp.where(top == float("-inf"), xp.zeros_like(top), top) + stop(backend, temperature)
-    return xp.where(infinite, xp.broadcast_to(top, x.shape), x)
+    out, first = data == float("-inf"), data == float("inf")
+    top = xp.max(xp.where(first, xp.full_like(data, float("-inf")), data), axis=-1, keepdims=True)
+    top = xp.where(top == float("-inf"), xp.zeros_like(top), top)
+    inside = xp.where(out | first, xp.broadcast_to(top, x.shape), x) - top
+    beyond = xp.zeros_like(data) + stop(backend, temperature)
+    inside = xp.where(first, beyond, inside)
+    return xp.where(out, xp.full_like(data, float("-inf")), inside), top
 
 
 def row_statistics(xp: Any, x: Array, k: Any) -> tuple[Array, Array, Array, Array]:

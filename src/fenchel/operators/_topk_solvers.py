@@ -100,7 +100,9 @@ def pav_threshold(
     if magnitude:
         p = conjugate_exponent(q)
         threshold = magnitude_threshold(backend, s, k, temperature, p)
-        reach = temperature * xp.where(threshold > 0, threshold, 0 * threshold) ** (p - 1.0)
+        reach = temperature * xp.where(threshold > 0, threshold, xp.zeros_like(threshold)) ** (
+            p - 1.0
+        )
     else:
         threshold, reach = mask_threshold(backend, s, k, temperature, q), temperature
     pooled = (s > threshold) & (s < threshold + reach)

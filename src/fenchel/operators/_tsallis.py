@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import structure_kernel
-from ..convex.thresholds import bisect, steps_for, stop
+from ..backend import reference_kernel, structure_kernel
+from ..convex.thresholds import bisect, power, steps_for, stop
 
-__all__ = ["entmax_formula", "entmax_threshold", "steep_formula"]
+__all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root"]
 
 Array = Any
 
@@ -106,11 +106,13 @@ def steep_formula(backend: Any, x: Array, alpha: Any) -> Array:
     """Entmax of prepared scores (at most 0, -inf is out) for alpha > 2."""
     xp = backend.namespace
     data, alpha0 = backend.stop_gradient(x), stop(backend, alpha)
-    edge, w = _steep_root(backend, data, alpha0)
+    edge, w = reference_kernel(backend, steep_root)(data, alpha0)
     w = backend.stop_gradient(w)
+    valid = data != float("-inf")
+    x, data = (xp.where(valid, a, xp.zeros_like(a)) for a in (x, data))
     z = x - xp.take_along_axis(x, edge, axis=-1)
     heights = data - xp.take_along_axis(data, edge, axis=-1)
-    on = (heights >= 0) & (data > float("-inf"))
+    on = (heights >= 0) & valid
     above = on & (heights > 0)
     at_edge = xp.sum(xp.astype(on & ~above, x.dtype), axis=-1, keepdims=True)
     z = xp.where(above, z, xp.ones_like(z))
@@ -131,8 +133,8 @@ def steep_formula(backend: Any, x: Array, alpha: Any) -> Array:
     return y
 
 
-def _steep_root(backend: Any, x: Array, alpha: Any) -> tuple[Array, Array]:
-    """Return the place of the smallest entry of the support, and its probability.
+def steep_root(backend: Any, x: Array, alpha: Any) -> tuple[Array, Array]:
+    """Reference kernel: the place of the smallest entry of the support, and its probability.
 
     Entry m of the sorted row is in the support if the entries above it, with its base at 0, have a
     mass below 1: true for the first ones and false for the rest, so a bisection over m finds the
@@ -142,21 +144,21 @@ def _steep_root(backend: Any, x: Array, alpha: Any) -> tuple[Array, Array]:
     n = x.shape[-1]
     order = xp.argsort(x, axis=-1, descending=True, stable=True)
     ordered = xp.take_along_axis(x, order, axis=-1)
+    nothing = ordered == float("-inf")
+    finite = xp.where(nothing, xp.zeros_like(ordered), ordered)
 
     def mass(place: Array, w: Array) -> Array:
-        heights = ordered - xp.take_along_axis(ordered, place, axis=-1)
-        above = (heights > 0) & (ordered > float("-inf"))
-        inside = above | ((heights == 0) & (ordered > float("-inf")))
-        base = (alpha - 1.0) * xp.where(above, heights, xp.zeros_like(heights)) + w ** (alpha - 1.0)
-        p = xp.where(
-            base > 0, xp.where(base > 0, base, 1 + 0 * base) ** (1.0 / (alpha - 1.0)), base
+        heights = finite - xp.take_along_axis(finite, place, axis=-1)
+        inside = (heights >= 0) & ~nothing
+        base = (alpha - 1.0) * xp.where(inside, heights, xp.zeros_like(heights)) + w ** (
+            alpha - 1.0
         )
+        p = power(xp, base, 1.0 / (alpha - 1.0))
         return xp.sum(xp.where(inside, p, xp.zeros_like(p)), axis=-1, keepdims=True)
 
     zeros = xp.zeros_like(x[..., :1])
     low = xp.zeros_like(order[..., :1])
     high = low + n
-    nothing = ordered == float("-inf")
 
     def narrow(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket

@@ -100,7 +100,8 @@ def normmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
         r = power(xp, _height(xp, inside, t, on), c)
         mass = xp.sum(power(xp, r, alpha), axis=-1, keepdims=True) - 1.0
         slope = alpha * c * xp.sum(r, axis=-1, keepdims=True)
-        t = t + xp.where(known, mass, 0 * mass) / xp.where(slope > 0, slope, xp.ones_like(slope))
+        mass = xp.where(known, mass, xp.zeros_like(mass))
+        t = t + mass / xp.where(slope > 0, slope, xp.ones_like(slope))
     r = power(xp, _height(xp, inside, t, on), c)
     total = xp.sum(r, axis=-1, keepdims=True)
     y = r / xp.where(total == 0, xp.ones_like(total), total)
@@ -135,7 +136,9 @@ def normmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
 
     def above(t: Array) -> Array:
         height = xp.where(
-            valid & (x > t), xp.where(valid, x, xp.broadcast_to(t, x.shape)) - t, 0 * t
+            valid & (x > t),
+            xp.where(valid, x, xp.broadcast_to(t, x.shape)) - t,
+            xp.zeros_like(x),
         )
         return xp.sum(power(xp, height, alpha / (alpha - 1.0)), axis=-1, keepdims=True) >= 1.0
 

@@ -6,7 +6,7 @@ import math
 
 from ..arrays import check_choice, check_dtype, narrow
 from ..backend import Array, backend_of
-from ..parameters import check_array
+from ..parameters import check_array, known_to
 from ._arguments import prepare, temperature_of
 from ._ordering import check_regularization
 from .soft_rank import plain_rank
@@ -94,7 +94,7 @@ def spearman_loss(
     backend = ready.backend
     temperature = temperature_of(backend, temperature, scores, ready.axis)
     soft = plain_rank(backend, ready.x, temperature, regularization)
-    hard = backend.stop_gradient(plain_rank(backend, wanted.x, 0.0, "quadratic"))
+    hard = backend.stop_gradient(plain_rank(backend, known_to(backend, wanted.x), 0.0, "quadratic"))
     xp, n = backend.namespace, ready.x.shape[-1]
     distance = xp.sum((soft - xp.astype(hard, soft.dtype)) ** 2, axis=-1)
     loss = 6.0 / max(n * (n * n - 1), 1) * distance

@@ -112,7 +112,7 @@ def topk(
     if kind == "positive":
         xp = backend.namespace
         scores = ready.x
-        ready = ready._replace(x=xp.where(scores > 0, scores, 0 * xp.zeros_like(scores)))
+        ready = ready._replace(x=xp.where(scores <= 0, xp.zeros_like(scores), scores))
     if return_info or solver not in ("auto", "threshold"):
         check_solver(solver, p)
         solve = _solve_gated if kind == "gated" else _solve_magnitude

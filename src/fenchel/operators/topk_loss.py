@@ -105,7 +105,7 @@ def _rows(backend: Any, x: Array, t: Array, k: Any, temperature: Any, p: float) 
     on = free | saturated
     bregman = (t - y) ** 2 / 2.0 if p == 2.0 else _bregman(xp, t, y, p)
     valid = backend.stop_gradient(x) > float("-inf")
-    height = xp.where(valid, x, zeros + 0 * tau) - tau
+    height = xp.where(valid, x, zeros) - tau
     slack = xp.where(saturated, (1.0 - t) * (height - temperature), zeros)
     slack = slack - xp.where(on | ~valid, zeros, t * height)
     forbidden = ~valid & (backend.stop_gradient(t) > 0)  # a masked entry cannot be relevant
@@ -125,7 +125,7 @@ def _bregman(xp: Any, t: Array, y: Array, p: float) -> Array:
         coefficient *= (p - n + 1.0) / n
         series = series + coefficient * small**n
     h = xp.where(
-        near, series, power(xp, xp.where(near, 1.0 + 0.0 * e, 1.0 + e), p) / p - 1.0 / p - e
+        near, series, power(xp, xp.where(near, xp.ones_like(e), 1.0 + e), p) / p - 1.0 / p - e
     )
     return xp.where(on, power(xp, safe, p) * h, power(xp, t, p) / p)
 

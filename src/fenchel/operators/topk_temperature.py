@@ -96,13 +96,15 @@ def _root(backend: Any, x: Array, k: Any, active: int, q: float) -> Array:
     _, _, kth, _ = row_statistics(xp, data, budget)
     # Below the k-th gap the mask is hard; at the total height over k it sums to at most k.
     high = xp.sum(data, axis=-1, keepdims=True) + kth
-    high = high * xp.maximum(xp.ones_like(high), active / (0 * high + budget)) ** (1.0 / (q - 1.0))
+    high = high * xp.maximum(xp.ones_like(high), active / (xp.zeros_like(high) + budget)) ** (
+        1.0 / (q - 1.0)
+    )
     positive = kth > 0
     high = xp.where(positive, high, xp.ones_like(high))
     found = bisect(
         backend,
         lambda strength: xp.sum(share(data, strength), axis=-1, keepdims=True) >= budget,
-        xp.where(positive, kth, 0.5 + 0 * high),
+        xp.where(positive, kth, xp.full_like(high, 0.5)),
         high,
         steps_for(x),
     )

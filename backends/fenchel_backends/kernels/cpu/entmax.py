@@ -7,7 +7,7 @@
 
 import numpy as np
 
-from .extrema import extrema
+from .extrema import extrema, share_infinities
 from .jit import Rows, compiled, own, reducing
 from .survivors import survivors
 
@@ -130,7 +130,7 @@ def fused_entmax(x: Rows, params: Rows, y: Rows, threshold: Rows) -> None:
         elif pivot == np.inf:
             y[r] = 0.0
         elif pivot == -np.inf:
-            y[r] = np.nan
+            share_infinities(x[r], 1.0, y[r])
         else:
             _apply(x[r], pivot, offset, alpha, y[r])
 

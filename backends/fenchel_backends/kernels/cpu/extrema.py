@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from .jit import Rows, compiled
 
-__all__ = ["extrema", "finite_extrema"]
+__all__ = ["extrema", "finite_extrema", "share_infinities"]
 
 
 def _bits(x: Rows) -> Rows:
@@ -70,3 +70,15 @@ def finite_extrema(x: Rows) -> tuple[float, float, int, int]:
             low = min(low, np.float64(value))
             high = max(high, np.float64(value))
     return low, high, below, above
+
+
+@compiled
+def share_infinities(x: Rows, k: float, y: Rows) -> None:
+    """Let entries of +inf share k equally where there are more of them; the others then get 0."""
+    count = 0
+    for value in x:
+        count += value == np.inf
+    if count < k or count == 0:
+        return
+    for i in range(x.size):
+        y[i] = k / count if x[i] == np.inf else 0.0

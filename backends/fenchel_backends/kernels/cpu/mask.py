@@ -7,7 +7,7 @@
 import numpy as np
 
 from .conjugate import snapped
-from .extrema import extrema, finite_extrema
+from .extrema import extrema, finite_extrema, share_infinities
 from .jit import Rows, compiled, own, reducing
 from .roots import solve
 
@@ -106,6 +106,7 @@ def fused_topk_mask(x: Rows, params: Rows, y: Rows, threshold: Rows) -> None:
             y[r] = np.nan
         else:
             _apply(x[r], t, step, length, q, y[r])
+            share_infinities(x[r], k, y[r])
 
 
 @reducing

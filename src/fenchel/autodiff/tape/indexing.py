@@ -154,7 +154,7 @@ class _GetItem(Linear):
 
 def _take(xp: Any, x: Array, indices: Array, /, *, axis: int | None = None) -> Array:
     if type(x) is not Traced:
-        return xp.base.take(x, strip(indices), axis=axis)
+        return xp.constant_of(xp.base.take(x, strip(indices), axis=axis))
     places = xp.base.take(_positions(xp, x), strip(indices), axis=axis)
     return xp.gather(x, places)
 
@@ -162,7 +162,7 @@ def _take(xp: Any, x: Array, indices: Array, /, *, axis: int | None = None) -> A
 def _take_along_axis(xp: Any, x: Array, indices: Array, /, *, axis: int = -1) -> Array:
     indices = strip(indices)
     if type(x) is not Traced:
-        return xp.base.take_along_axis(x, indices, axis=axis)
+        return xp.constant_of(xp.base.take_along_axis(x, indices, axis=axis))
     places = xp.base.take_along_axis(_positions(xp, x), indices, axis=axis)
     return xp.gather(x, places)
 
