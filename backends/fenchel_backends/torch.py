@@ -257,6 +257,8 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _is_fake(x: Array) -> bool:
     from torch._subclasses.fake_tensor import FakeTensor
 
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # under torch.func
+        x = torch._C._functorch.get_unwrapped(x)
     return isinstance(x, FakeTensor)
 
 

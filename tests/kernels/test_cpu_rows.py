@@ -100,7 +100,7 @@ def test_pack_takes_numbers_and_arrays():
     np.testing.assert_array_equal(
         pack((1, np.array([[2.0], [3.0]])), (2,), dtype), [[1, 2], [1, 3]]
     )
-    assert pack((np.float64(2),), (2, 2), dtype).shape == (4, 1)
+    assert pack((np.float64(2),), (2, 2), dtype).shape == (1, 1)
 
 
 def test_flatten_shows_read_only_memory_without_a_copy():

@@ -267,6 +267,8 @@ class FusedRule(NamedTuple):
         `forward(x, params, *constants) -> (y, *saved)`.
     pullback : callable
         `pullback(g, x, params, constants, outputs) -> gx` with `outputs` what `forward` gave.
+    value : callable
+        `value(x, params, *constants) -> y`, where nothing will be pulled back.
 
     Examples
     --------
@@ -281,6 +283,7 @@ class FusedRule(NamedTuple):
 
     forward: Callable[..., tuple[Array, ...]]
     pullback: Callable[..., Array]
+    value: Callable[..., Array]
 
 
 @cache
@@ -308,19 +311,26 @@ def fused_rule(name: str) -> FusedRule | None:
     outputs, gradient = spec.outputs, (Output("gx", "entries"),)
     kinds = [(output.extent == "entries", output.dtype == "int32") for output in outputs]
 
+    def value(x: Array, params: Sequence[Any], *constants: Array) -> Array:
+        return run(x, params, constants)[0].reshape(x.shape)
+
     def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
-        # the path of every small call: `row_call` written out for one input of the batch's dtype
-        flat, shape = flatten(x), x.shape
+        return tuple(
+            y.reshape(x.shape if entries else (*x.shape[:-1], 1))
+            for y, (entries, _) in zip(run(x, params, constants), kinds, strict=True)
+        )
+
+    def run(x: Array, params: Sequence[Any], constants: Sequence[Array]) -> list[Array]:
+        # the path of every small call: `row_call` written out for rows of one floating dtype
+        flat = flatten(x)
         size, dtype = flat.shape, flat.dtype
         results = [
             np.empty(size if entries else size[0], np.int32 if integers else dtype)
             for entries, integers in kinds
         ]
-        raw_kernel(f"fused_{name}")(
-            flat, *map(flatten, constants), pack(params, shape[:-1], dtype), *results
-        )
-        results[0] = results[0].reshape(shape)
-        return tuple(results)
+        packed = pack(params, x.shape[:-1], dtype)
+        raw_kernel(f"fused_{name}")(flat, *map(flatten, constants), packed, *results)
+        return results
 
     def pullback(
         g: Array,
@@ -341,7 +351,7 @@ def fused_rule(name: str) -> FusedRule | None:
         raw_kernel(f"fused_{name}_vjp")(cotangent, *rest, packed, *flat, gx.reshape(-1, n))
         return gx
 
-    return FusedRule(forward, pullback)
+    return FusedRule(forward, pullback, value)
 
 
 @cache
@@ -368,9 +378,5 @@ def numpy_fused(name: str) -> Callable[..., Array] | None:
     rule = fused_rule(name)
     if rule is None:
         return None
-    forward = rule.forward
-
-    def apply(formula: object, x: Array, params: Sequence[Any], *constants: Array) -> Array:
-        return forward(x, params, *constants)[0]
-
-    return apply
+    value = rule.value
+    return lambda formula, x, params, *constants: value(x, params, *constants)

@@ -245,7 +245,7 @@ def _applier(name: str) -> Callable[..., Tensor] | None:
         orders = tuple(map(_host, constants))
         if x.requires_grad and torch.is_grad_enabled():
             return cast(Tensor, _apply(x, rule, formula, hosted, orders))
-        return torch.from_numpy(rule.forward(x.detach().numpy(), hosted, *orders)[0])
+        return torch.from_numpy(rule.value(x.detach().numpy(), hosted, *orders))
 
     return apply
 

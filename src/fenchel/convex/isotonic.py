@@ -14,7 +14,7 @@ from ..arrays import (
     widen,
 )
 from ..backend import Array, Backend, backend_of
-from ..parameters import check_array, row_parameter
+from ..parameters import check_array, known_to, row_parameter
 from .dykstra import enough_cycles
 from .fits import dykstra_fit, fused_fit, kl_fit, pnorm_fit, squared_fit
 
@@ -189,7 +189,7 @@ def isotonic_regression(
     float_type = check_dtype("y", y)
     axis = check_axis(axis, y, "y")
     bounds = _bounds(backend, lower, upper, y, axis)
-    rows = widen(xp, axis_last(xp, y, axis), float_type)
+    rows = widen(xp, axis_last(xp, known_to(backend, y), axis), float_type)
     row_weights = _row_weights(backend, weights, y, rows, axis)
     if solver == "dykstra":
         limit, threshold = _dykstra_limits(backend, rows, max_iter, tol)
@@ -253,7 +253,7 @@ def _row_weights(
         return None
     check_array("weights", weights, backend)
     check_dtype("weights", weights)
-    xp = backend.namespace
+    xp, weights = backend.namespace, known_to(backend, weights)
     shape, target = tuple(weights.shape), tuple(y.shape)
     sizes = zip(shape[::-1], target[::-1], strict=False)
     if len(shape) > len(target) or any(size not in (1, wanted) for size, wanted in sizes):

@@ -144,7 +144,7 @@ def _apply(x: Rows, t: float, step: float, length: float, q: float, debias: bool
             u = above * scale
             raw = u if q == 2.0 else (u * u * u if q == 4.0 else u ** (q - 1.0))
             value = s - root + raw if debias else raw
-        y[i] = value if x[i] > 0.0 else -value
+        y[i] = -value if (x[i] < 0.0) & (value != 0.0) else value  # no zero of minus sign
 
 
 @compiled

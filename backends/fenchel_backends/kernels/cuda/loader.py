@@ -281,7 +281,7 @@ def fused_rule(name: str) -> FusedRule | None:
             launch(symbol, inputs, pack(params, x), [_flat(gx, gradient[0])])
         return gx
 
-    return FusedRule(forward, pullback)
+    return FusedRule(forward, pullback, lambda *arguments: forward(*arguments)[0])
 
 
 @cache
