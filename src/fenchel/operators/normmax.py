@@ -66,7 +66,7 @@ def normmax(
     >>> import numpy as np
     >>> from fenchel import normmax
     >>> normmax(np.asarray([1.0, 1.2, 0.0])).round(4)
-    array([0.4189, 0.5811, 0.    ])
+    array([0.4286, 0.5714, 0.    ])
     """
     ready = prepare(x, axis, where, (alpha, temperature))
     backend, scores = ready.backend, ready.x

@@ -90,7 +90,7 @@ def follow_dataclasses(follower: _Follower) -> None:
     Examples
     --------
     >>> seen = []
-    >>> follow_dataclasses(lambda cls, flatten, unflatten: seen.append(cls.__name__))
+    >>> follow_dataclasses(lambda cls, flatten, unflatten, seen=seen: seen.append(cls))
     """
     with _LOCK:
         _FOLLOWERS.append(follower)
