@@ -48,7 +48,8 @@ def test_real_functions_through_complex_values(name):
     product = tape.jvp(lambda x: tape.value_and_grad(scalar(np))(x)[1], (X,), (X,))[1]
     assert gradient.dtype == product.dtype == np.float64
     expected = jax.grad(scalar(jnp))
-    assert_allclose(value, scalar(jnp)(jnp.asarray(X)), rtol=1e-13)
+    # A sum that vanishes is known up to the rounding of its terms, which are of order 1.
+    assert_allclose(value, scalar(jnp)(jnp.asarray(X)), rtol=1e-13, atol=1e-15)
     assert_allclose(gradient, expected(jnp.asarray(X)), rtol=1e-12, atol=1e-13)
     assert_allclose(product, jax.jvp(expected, (X,), (X,))[1], rtol=1e-11, atol=1e-12)
 

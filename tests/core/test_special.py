@@ -185,7 +185,8 @@ ENDS = {
 def test_ends_zeros_and_poles(xp, name):
     points = {**ENDS[name], NAN: NAN}
     found = xp.numpy(xp.run(getattr(special, name), xp.array(list(map(float, points)))))
-    np.testing.assert_allclose(found, list(points.values()), rtol=1e-13, atol=1e-16)
+    # The rounding of terms of order 1 is what remains at a zero (XLA without optimisation: 9e-16).
+    np.testing.assert_allclose(found, list(points.values()), rtol=1e-13, atol=1e-15)
 
 
 # -- derivatives -------------------------------------------------------------------------------
