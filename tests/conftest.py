@@ -5,6 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no deadline: the first example of a run compiles a kernel.
+settings.register_profile("fenchel", derandomize=True, deadline=None)
+settings.load_profile("fenchel")
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests compile much and run little.

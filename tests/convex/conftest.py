@@ -1,13 +1,8 @@
 """Both routes of every fit: the fast kernels and the reference in array-API calls."""
 
 import pytest
-from hypothesis import settings
 
 import fenchel
-
-# The first example of a run compiles a kernel.
-settings.register_profile("compiling", deadline=None)
-settings.load_profile("compiling")
 
 ROUTES = {
     "numpy": ("kernels", "reference"),
