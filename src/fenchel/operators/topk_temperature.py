@@ -40,8 +40,8 @@ def topk_temperature(
     Returns
     -------
     array (..., 1)
-        One temperature a row, ready to be passed to `topk_mask` (size 1 along `axis`); 0 where
-        ties leave no positive one.
+        One temperature a row (size 1 along `axis`), 0 where ties leave no positive one. Where it
+        is finite it can be passed to `topk_mask`, which does not take an infinite one yet.
 
     Raises
     ------
