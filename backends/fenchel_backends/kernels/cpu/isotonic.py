@@ -7,7 +7,7 @@ is the decreasing fit of -y, negated.
 import numpy as np
 
 from .extrema import extrema
-from .jit import Rows, compiled, own
+from .jit import Rows, at, compiled, own
 from .pooling import pool
 
 __all__ = ["fused_isotonic", "fused_isotonic_vjp", "isotonic_blocks", "singletons", "write_blocks"]
@@ -25,9 +25,9 @@ def write_blocks(z: Rows, width: int, m: int, blocks: Rows) -> None:
     """Block id of each entry: the index of the first entry of its block."""
     start = 0
     for b in range(m):
-        stop = start + int(z[width * b + width - 1])
+        stop = start + int(z[at(width * b + width - 1)])
         for i in range(start, stop):
-            blocks[i] = start
+            blocks[at(i)] = start
         start = stop
 
 
@@ -62,16 +62,16 @@ def _write_fit(
 ) -> None:
     start = 0
     for b in range(m):
-        stop = start + int(z[2 * b + 1])
+        stop = start + int(z[at(2 * b + 1)])
         if stop == start + 1:
             # a block of one entry keeps its bits
-            fit[start] = y[start]
-            blocks[start] = start
+            fit[at(start)] = y[at(start)]
+            blocks[at(start)] = start
         else:
-            value = shift + sign * z[2 * b] / z[2 * b + 1]
+            value = shift + sign * z[at(2 * b)] / z[at(2 * b + 1)]
             for i in range(start, stop):
-                fit[i] = value
-                blocks[i] = start
+                fit[at(i)] = value
+                blocks[at(i)] = start
         start = stop
 
 
@@ -93,13 +93,13 @@ def spread_means(g: Rows, blocks: Rows, out: Rows) -> None:
     """Mean of g over each block."""
     start, n = 0, g.size
     while start < n:
-        total, stop = np.float64(g[start]), start + 1
-        while stop < n and blocks[stop] == start:
-            total += g[stop]
+        total, stop = np.float64(g[at(start)]), start + 1
+        while stop < n and blocks[at(stop)] == start:
+            total += g[at(stop)]
             stop += 1
         mean = total / (stop - start)
         for i in range(start, stop):
-            out[i] = mean
+            out[at(i)] = mean
         start = stop
 
 

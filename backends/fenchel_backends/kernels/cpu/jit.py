@@ -8,10 +8,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "compiled", "reducing"]
+__all__ = ["Rows", "at", "compiled", "reducing"]
 
 Rows = NDArray[Any]
 """A floating or integer row (n,), or rows (R, n), C-contiguous."""
+
+at = np.uintp
+"""Write ``x[at(i)]`` in a hot loop for an index that is not negative.
+
+A signed index is tested at every access, in case it counts from the end: that alone took a third
+of the time of the pooling passes.
+"""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ would be compiled to a branch, which costs more than the whole pass; a row that 
 where 0 * inf would spoil the sums, is left to the stack pass.
 """
 
-from .jit import Rows, compiled
+from .jit import Rows, at, compiled
 
 __all__ = ["pool", "pool_weighted"]
 
@@ -22,17 +22,17 @@ def _first_pass(y: Rows, shift: float, sign: float, z: Rows) -> int:
     """Read a row of single entries and pool its pairs (0, 1), (2, 3), ..."""
     w, n = 0, y.size
     for h in range(n // 2):
-        s, t = sign * (y[2 * h] - shift), sign * (y[2 * h + 1] - shift)
+        s, t = sign * (y[at(2 * h)] - shift), sign * (y[at(2 * h + 1)] - shift)
         violated = int(s < t)
         flag = float(violated)
-        z[2 * w] = s + t * flag
-        z[2 * w + 1] = 1.0 + flag
-        z[2 * w + 2] = t
-        z[2 * w + 3] = 1.0
+        z[at(2 * w)] = s + t * flag
+        z[at(2 * w + 1)] = 1.0 + flag
+        z[at(2 * w + 2)] = t
+        z[at(2 * w + 3)] = 1.0
         w += 2 - violated
     if n % 2 == 1:
-        z[2 * w] = sign * (y[n - 1] - shift)
-        z[2 * w + 1] = 1.0
+        z[at(2 * w)] = sign * (y[at(n - 1)] - shift)
+        z[at(2 * w + 1)] = 1.0
         w += 1
     return w
 
@@ -42,17 +42,17 @@ def _pair_pass(z: Rows, m: int, offset: int) -> int:
     w = offset
     for h in range((m - offset) // 2):
         j = 2 * (offset + 2 * h)
-        s, c, t, d = z[j], z[j + 1], z[j + 2], z[j + 3]
+        s, c, t, d = z[at(j)], z[at(j + 1)], z[at(j + 2)], z[at(j + 3)]
         violated = int(s * d < t * c)
         flag = float(violated)
-        z[2 * w] = s + t * flag
-        z[2 * w + 1] = c + d * flag
-        z[2 * w + 2] = t
-        z[2 * w + 3] = d
+        z[at(2 * w)] = s + t * flag
+        z[at(2 * w + 1)] = c + d * flag
+        z[at(2 * w + 2)] = t
+        z[at(2 * w + 3)] = d
         w += 2 - violated
     if (m - offset) % 2 == 1:
-        z[2 * w] = z[2 * m - 2]
-        z[2 * w + 1] = z[2 * m - 1]
+        z[at(2 * w)] = z[at(2 * m - 2)]
+        z[at(2 * w + 1)] = z[at(2 * m - 1)]
         w += 1
     return w
 
@@ -61,12 +61,12 @@ def _pair_pass(z: Rows, m: int, offset: int) -> int:
 def _stack_pass(z: Rows, m: int) -> int:
     top = 0
     for j in range(m):
-        s, c = z[2 * j], z[2 * j + 1]
-        while top > 0 and z[2 * top - 2] * c < s * z[2 * top - 1]:
+        s, c = z[at(2 * j)], z[at(2 * j + 1)]
+        while top > 0 and z[at(2 * top - 2)] * c < s * z[at(2 * top - 1)]:
             top -= 1
-            s, c = s + z[2 * top], c + z[2 * top + 1]
-        z[2 * top] = s
-        z[2 * top + 1] = c
+            s, c = s + z[at(2 * top)], c + z[at(2 * top + 1)]
+        z[at(2 * top)] = s
+        z[at(2 * top + 1)] = c
         top += 1
     return top
 
@@ -95,21 +95,22 @@ def _weighted_pair_pass(z: Rows, m: int, offset: int) -> int:
     w = offset
     for h in range((m - offset) // 2):
         j = 3 * (offset + 2 * h)
-        s, u, c, t, v, d = z[j], z[j + 1], z[j + 2], z[j + 3], z[j + 4], z[j + 5]
+        s, u, c = z[at(j)], z[at(j + 1)], z[at(j + 2)]
+        t, v, d = z[at(j + 3)], z[at(j + 4)], z[at(j + 5)]
         # a block of no weight has no mean: it joins its neighbour
         violated = int((s * v < t * u) | (u == 0.0) | (v == 0.0))
         flag = float(violated)
-        z[3 * w] = s + t * flag
-        z[3 * w + 1] = u + v * flag
-        z[3 * w + 2] = c + d * flag
-        z[3 * w + 3] = t
-        z[3 * w + 4] = v
-        z[3 * w + 5] = d
+        z[at(3 * w)] = s + t * flag
+        z[at(3 * w + 1)] = u + v * flag
+        z[at(3 * w + 2)] = c + d * flag
+        z[at(3 * w + 3)] = t
+        z[at(3 * w + 4)] = v
+        z[at(3 * w + 5)] = d
         w += 2 - violated
     if (m - offset) % 2 == 1:
-        z[3 * w] = z[3 * m - 3]
-        z[3 * w + 1] = z[3 * m - 2]
-        z[3 * w + 2] = z[3 * m - 1]
+        z[at(3 * w)] = z[at(3 * m - 3)]
+        z[at(3 * w + 1)] = z[at(3 * m - 2)]
+        z[at(3 * w + 2)] = z[at(3 * m - 1)]
         w += 1
     return w
 
@@ -118,16 +119,16 @@ def _weighted_pair_pass(z: Rows, m: int, offset: int) -> int:
 def _weighted_stack_pass(z: Rows, m: int) -> int:
     top = 0
     for j in range(m):
-        s, u, c = z[3 * j], z[3 * j + 1], z[3 * j + 2]
+        s, u, c = z[at(3 * j)], z[at(3 * j + 1)], z[at(3 * j + 2)]
         while top > 0:
             i = 3 * top - 3
-            if not (z[i] * u < s * z[i + 1] or u == 0.0 or z[i + 1] == 0.0):
+            if not (z[at(i)] * u < s * z[at(i + 1)] or u == 0.0 or z[at(i + 1)] == 0.0):
                 break
             top -= 1
-            s, u, c = s + z[i], u + z[i + 1], c + z[i + 2]
-        z[3 * top] = s
-        z[3 * top + 1] = u
-        z[3 * top + 2] = c
+            s, u, c = s + z[at(i)], u + z[at(i + 1)], c + z[at(i + 2)]
+        z[at(3 * top)] = s
+        z[at(3 * top + 1)] = u
+        z[at(3 * top + 2)] = c
         top += 1
     return top
 
