@@ -1,5 +1,6 @@
 """The clock of the benchmarks, and the record of a run. Nothing here asserts on speed of ours."""
 
+import contextlib
 import importlib
 import json
 import sys
@@ -54,3 +55,22 @@ def test_group_has_cases_that_run(name):
     assert case.ours.name == "fenchel"
     for contender in (case.ours, *case.peers):
         contender.call(contender.inputs[0])
+
+
+def test_thread_limit_is_set_after_a_case_has_imported_its_peers(tmp_path, monkeypatch):
+    happened = []
+
+    def cases(quick):
+        happened.append("import")
+        yield Case("one", Contender("fenchel", abs, [1]), ())
+
+    def limit():
+        happened.append("limit")
+        return contextlib.nullcontext()
+
+    group = types.SimpleNamespace(TITLE="A title", cases=cases)
+    monkeypatch.setitem(sys.modules, "toy_group", group)
+    monkeypatch.setitem(results._GROUPS, "toy", "toy_group")
+    monkeypatch.setattr(results, "_one_thread", limit)
+    run_group("toy", tmp_path, quick=True)
+    assert happened == ["import", "limit"]

@@ -1,6 +1,9 @@
 """The clock: contenders take turns in one process, and medians of many rounds are compared.
 
 Processor time is measured, not the time on the wall: what else the machine does is no part of it.
+It is the time of all threads: an idle pool that spins after one contender would be charged to
+the next, so runs are kept to one thread. A ratio is the median of the ratios of single rounds, in
+which the contenders had the same machine.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ class Row:
     times
         Median seconds a call, by contender; ours first.
     ratios
-        Peer's time over ours, by peer: above 1, ours is faster.
+        Median of peer's time over ours, by peer: above 1, ours is faster.
     """
 
     case: str
@@ -53,9 +56,13 @@ def measure(case: Case, rounds: int = 25) -> Row:
         for clock in clocks:
             clock.time_batch()
     times = {clock.name: statistics.median(clock.times) for clock in clocks}
-    ours = times[case.ours.name]
-    ratios = {peer.name: times[peer.name] / ours for peer in case.peers}
+    ours, *peers = clocks
+    ratios = {peer.name: _median_ratio(peer.times, ours.times) for peer in peers}
     return Row(case.name, times, ratios)
+
+
+def _median_ratio(theirs: list[float], ours: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
 class _Clock:
