@@ -9,7 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import arrays, autodiff, convex, loops, operators, random, special, testing, trees
+    from . import (
+        arrays,
+        autodiff,
+        convex,
+        loops,
+        operators,
+        random,
+        regularizers,
+        special,
+        testing,
+        trees,
+    )
     from .autodiff import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
     from .backend import backend_of, backends, namespace, register_backend, use_kernels
     from .convex import isotonic_regression
@@ -49,6 +60,7 @@ _ROOMS = (
     "loops",
     "operators",
     "random",
+    "regularizers",
     "special",
     "testing",
     "trees",
@@ -71,6 +83,7 @@ __all__ = [
     "operators",
     "random",
     "register_backend",
+    "regularizers",
     "soft_rank",
     "soft_sort",
     "softmax",

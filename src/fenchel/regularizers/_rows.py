@@ -1,0 +1,361 @@
+"""What every regularizer is made of: the row protocol behind the public methods.
+
+Inside, arrays are prepared: the event axis is last, the dtype float32 or float64, scores divided by
+the temperature; on the simplex they are also shifted by their maximum, and -inf means out
+(`operators._scores.shifted`). For a regularizer Omega = Psi + indicator of `domain`:
+
+- `_link(backend, z)`: `Link(point, slack)` with point = argmax_p <p, z> - Omega(p) and
+  slack = grad Psi(point) - z + const, the negative of a normal vector of the domain. Hence
+  <slack, y - point> >= 0 for every y of the domain, and the Fenchel-Young loss of a row is
+
+      `_bregman(y, point) + sum(slack * (y - point))`,
+
+  two non-negative terms in which nothing cancels. On the simplex slack_i =
+  tau + phi'(0) - z_i >= 0 where point_i = 0, and 0 elsewhere and at entries that are out.
+- `_value(backend, p)`, `_max(backend, z)`, `_bregman(backend, y, p)`: one number a row (...,);
+  `_max` of a row that is all out is 0.
+- `_slope(backend, p)` = grad Psi(p) and `_curvature(backend, p)` = phi''(p), entry by entry.
+
+Where phi'(0) or phi''(0) is infinite, an entry below the smallest normal number counts as that
+number in `_slope`, `_curvature` and `_bregman`; the slack makes up for the difference, so that the
+loss above is right although the point has underflowed. All are differentiable formulas of live
+arrays, array fields of the regularizer included. Where these are laid out along another axis than
+the last, call the methods of `_oriented(ndim, axis)`; pass `_parameters()` to
+`operators._arguments.prepare`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+from ..arrays import axis_last, check_dtype, narrow
+from ..backend import backend_of
+from ..operators._arguments import finish, prepare, temperature_of, with_temperature
+from ..operators._scores import hard_argmax, shifted
+from ..parameters import check_array, known_to
+
+__all__ = ["Link", "Regularizer", "below_normal", "capped_slack", "simplex_slack", "turned"]
+
+Array = Any
+
+
+class Link(NamedTuple):
+    """The maximiser of each row, and its slack (see above)."""
+
+    point: Array
+    slack: Array
+
+
+class Regularizer(ABC):
+    """A convex function Omega on a convex set, with its conjugate and its Bregman divergence.
+
+    The public methods are here; a regularizer gives the private formulas.
+    """
+
+    domain: Any
+    simplex: bool = False
+    elementwise: bool = False  # every entry is an event of its own: "rows" are entries
+
+    def value(self, p: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
+        """Return Omega(p) of each row.
+
+        Parameters
+        ----------
+        p : array (..., n)
+            Points of the domain, real floating; that they are in it is not checked.
+        axis : int
+            Axis of the entries.
+        where : boolean array, optional
+            Entries that take part; the others count as 0.
+
+        Returns
+        -------
+        array (...)
+            Without `axis`.
+
+        Raises
+        ------
+        TypeError
+            If `p` is not a floating array.
+        ValueError
+            If the axis is empty or out of range.
+        """
+        check_dtype("p", p)
+        ready = prepare(p, axis, where, self._parameters(), masked=0.0)
+        own = self._oriented(ready.x.ndim, ready.axis)
+        return _rows_out(ready, own._value(ready.backend, ready.x), self.elementwise)
+
+    def argmax(
+        self,
+        x: Array,
+        /,
+        *,
+        temperature: Any = 1.0,
+        axis: int = -1,
+        where: Array | None = None,
+    ) -> Array:
+        """Return the maximiser of <p, x> - temperature * Omega(p): the regularised argmax.
+
+        Parameters
+        ----------
+        x : array (..., n)
+            Scores, real floating; on sets whose entries can be 0, entries of -inf get 0.
+        temperature : number or array (..., 1)
+            At least 0; 0 is the hard argmax.
+        axis : int
+            Axis of the entries.
+        where : boolean array, optional
+            Entries that take part; the others get 0.
+
+        Returns
+        -------
+        array (..., n)
+            Like `x`.
+
+        Raises
+        ------
+        TypeError
+            If `x` is not a floating array.
+        ValueError
+            If `temperature` is negative, or the axis is empty or out of range.
+        """
+        ready = prepare(x, axis, where, (temperature, *self._parameters()), masked=self._masked())
+        backend = ready.backend
+        own = self._oriented(ready.x.ndim, ready.axis)
+        temperature = temperature_of(backend, temperature, x, ready.axis)
+        y = with_temperature(
+            backend,
+            temperature,
+            lambda positive: own._argmax(backend, own._scaled(backend, ready.x, positive)),
+            lambda: own._hard(backend, ready.x),
+        )
+        return finish(ready, y)
+
+    def max(
+        self,
+        x: Array,
+        /,
+        *,
+        temperature: Any = 1.0,
+        axis: int = -1,
+        where: Array | None = None,
+    ) -> Array:
+        """Return the maximum of <p, x> - temperature * Omega(p): the regularised maximum.
+
+        With temperature 1 this is the conjugate of Omega; its gradient in `x` is `argmax`, at
+        every temperature.
+
+        Parameters
+        ----------
+        x : array (..., n)
+            Scores, real floating; on sets whose entries can be 0, entries of -inf are out.
+        temperature : number or array (..., 1)
+            At least 0; 0 is the maximum of a linear function, on the simplex that of the entries.
+        axis : int
+            Axis of the entries.
+        where : boolean array, optional
+            Entries that take part.
+
+        Returns
+        -------
+        array (...)
+            Without `axis`; on the simplex -inf where no entry takes part.
+
+        Raises
+        ------
+        TypeError
+            If `x` is not a floating array.
+        ValueError
+            If `temperature` is negative, or the axis is empty or out of range.
+        """
+        ready = prepare(x, axis, where, (temperature, *self._parameters()), masked=self._masked())
+        backend = ready.backend
+        own = self._oriented(ready.x.ndim, ready.axis)
+        temperature = temperature_of(backend, temperature, x, ready.axis)
+        y = with_temperature(
+            backend,
+            temperature,
+            lambda positive: own._soft_maximum(backend, ready.x, positive),
+            lambda: own._hard_maximum(backend, ready.x),
+        )
+        y = y if self.elementwise else y[..., 0]
+        return _rows_out(ready, y, self.elementwise)
+
+    def bregman(
+        self, y: Array, p: Array, /, *, axis: int = -1, where: Array | None = None
+    ) -> Array:
+        """Return the Bregman divergence Omega(y) - Omega(p) - <grad Omega(p), y - p> of each row.
+
+        Parameters
+        ----------
+        y, p : array (..., n)
+            Points of the domain, real floating, of one shape.
+        axis : int
+            Axis of the entries.
+        where : boolean array, optional
+            Entries that take part; the others count as 0.
+
+        Returns
+        -------
+        array (...)
+            Without `axis`; at least 0, and without cancellation where `y` is close to `p`.
+
+        Raises
+        ------
+        TypeError
+            If `y` or `p` is not a floating array, or they are of two libraries.
+        ValueError
+            If their shapes differ, or the axis is empty or out of range.
+        """
+        check_dtype("y", y)
+        options = (p, *self._parameters())
+        ready = prepare(y, axis, where, options, masked=0.0)
+        check_array("p", p, ready.backend)
+        check_dtype("p", p)
+        if tuple(p.shape) != tuple(y.shape):
+            raise ValueError(f"`p` must have the shape {tuple(y.shape)}; got {tuple(p.shape)}")
+        if p.dtype != y.dtype:
+            p = ready.backend.namespace.astype(p, y.dtype)
+        base = prepare(known_to(ready.backend, p), axis, where, options, masked=0.0)
+        own = self._oriented(ready.x.ndim, ready.axis)
+        rows = own._divergence(ready.backend, ready.x, base.x)
+        return _rows_out(ready, rows, self.elementwise)
+
+    @abstractmethod
+    def _argmax(self, backend: Any, z: Array) -> Array:
+        """Return the maximisers of prepared scores."""
+
+    @abstractmethod
+    def _slack(self, backend: Any, z: Array, point: Array) -> Array:
+        """Return the slack of maximisers."""
+
+    @abstractmethod
+    def _value(self, backend: Any, p: Array) -> Array:
+        """Return Omega of each row."""
+
+    @abstractmethod
+    def _max(self, backend: Any, z: Array) -> Array:
+        """Return the conjugate of each row."""
+
+    @abstractmethod
+    def _bregman(self, backend: Any, y: Array, p: Array) -> Array:
+        """Return the Bregman divergence of each row."""
+
+    @abstractmethod
+    def _slope(self, backend: Any, p: Array) -> Array:
+        """Return the gradient of Psi."""
+
+    @abstractmethod
+    def _curvature(self, backend: Any, p: Array) -> Array:
+        """Return the diagonal of the Hessian of Psi."""
+
+    def _link(self, backend: Any, z: Array) -> Link:
+        point = self._argmax(backend, z)
+        return Link(point, self._slack(backend, z, point))
+
+    def _parameters(self) -> tuple[Any, ...]:
+        """Return the fields that may be differentiated arrays."""
+        return ()
+
+    def _oriented(self, ndim: int, axis: int) -> Regularizer:
+        """Return the regularizer with its array fields laid out for rows moved from `axis`."""
+        return self
+
+    def _masked(self) -> float:
+        """Return the score of an entry that takes no part."""
+        return float("-inf")
+
+    def _divergence(self, backend: Any, y: Array, p: Array) -> Array:
+        """Return the Bregman divergence, infinite where a zero of p makes it so."""
+        return self._bregman(backend, y, p)
+
+    def _scaled(self, backend: Any, x: Array, temperature: Any) -> Array:
+        """Return x / temperature, on the simplex shifted."""
+        if self.simplex:
+            return shifted(backend, x, temperature)
+        out = backend.stop_gradient(x) == float("-inf")  # an infinity over inf would be NaN
+        return backend.namespace.where(out, x, x / temperature)
+
+    def _hard(self, backend: Any, x: Array) -> Array:
+        """Return a maximiser of <p, x> over the domain."""
+        return hard_argmax(backend, x) if self.simplex else self.domain.linear_argmax(x)
+
+    def _soft_maximum(self, backend: Any, x: Array, temperature: Any) -> Array:
+        """Return the maximum (..., 1) at a positive temperature."""
+        xp = backend.namespace
+        z = self._scaled(backend, x, temperature)
+        y = temperature * self._max(backend, z)[..., None]
+        if not self.simplex:
+            return y
+        top = xp.max(backend.stop_gradient(x), axis=-1, keepdims=True)
+        finite = xp.isfinite(top)
+        return xp.where(finite, y + xp.where(finite, top, xp.zeros_like(top)), top)
+
+    def _hard_maximum(self, backend: Any, x: Array) -> Array:
+        """Return the maximum (..., 1) of <p, x> over the domain."""
+        xp = backend.namespace
+        p = self._hard(backend, x)
+        y = xp.sum(xp.where(p == 0, xp.zeros_like(x), p * x), axis=-1, keepdims=True)
+        if not self.simplex:
+            return y
+        nothing = xp.all(backend.stop_gradient(x) == float("-inf"), axis=-1, keepdims=True)
+        return xp.where(nothing, xp.full_like(y, float("-inf")), y)
+
+
+def below_normal(xp: Any, p: Array) -> Array:
+    """Whether an entry counts as 0."""
+    return p < float(xp.finfo(p.dtype).smallest_normal)
+
+
+def simplex_slack(backend: Any, z: Array, point: Array, slope: Array) -> Array:
+    """Return tau + phi'(0) - z where the point is 0, for `slope` = phi'(point)."""
+    xp = backend.namespace
+    data, p = backend.stop_gradient(z), backend.stop_gradient(point)
+    out = data == float("-inf")
+    zeros = xp.zeros_like(z)
+    z = xp.where(out, zeros, z)
+    # The largest entry determines tau best.
+    top = xp.argmax(p, axis=-1, keepdims=True)
+    tau = xp.take_along_axis(z - slope, top, axis=-1)
+    slack = xp.where(below_normal(xp, p) & ~out, tau + slope - z, zeros)
+    return xp.where(slack < 0, zeros, slack)
+
+
+def capped_slack(backend: Any, rest: Array, point: Array, out: Array, high: float) -> Array:
+    """Return grad Psi(point) - z + tau on {0 <= p <= high, sum p = k}, given grad Psi(point) - z.
+
+    tau makes it 0 on the free entries, at least 0 at the entries of 0, at most 0 at those of
+    `high`; it is found at the most interior entry, or between the bounds if there is none.
+    """
+    xp = backend.namespace
+    p = backend.stop_gradient(point)
+    low, top = (p <= 0) & ~out, p >= high
+    free = ~(low | top | out)
+    inner = xp.where(free, xp.minimum(p, high - p), xp.zeros_like(p))
+    place = xp.argmax(inner, axis=-1, keepdims=True)
+    inside = -xp.take_along_axis(rest, place, axis=-1)
+    infinity = xp.full_like(rest, float("inf"))
+    lowest = xp.min(xp.where(low, rest, infinity), axis=-1, keepdims=True)
+    highest = xp.max(xp.where(top, rest, -infinity), axis=-1, keepdims=True)
+    edge = xp.where(xp.isfinite(lowest), -lowest, -highest)
+    edge = xp.where(xp.isfinite(edge), edge, xp.zeros_like(edge))
+    tau = xp.where(xp.any(free, axis=-1, keepdims=True), inside, edge)
+    zeros = xp.zeros_like(rest)
+    slack = rest + tau
+    slack = xp.where(low & (slack > 0), slack, xp.where(top & (slack < 0), slack, zeros))
+    return xp.where(xp.isnan(p), rest, slack)
+
+
+def turned(value: Any, ndim: int, axis: int) -> Any:
+    """Return an array field with `axis` of rows of `ndim` dimensions moved to the end."""
+    if isinstance(value, float) or value.ndim != ndim or axis == ndim - 1:
+        return value
+    return axis_last(backend_of(value).namespace, value, axis)
+
+
+def _rows_out(ready: Any, rows: Array, elementwise: bool) -> Array:
+    """Return one number a row in the caller's dtype."""
+    if elementwise:
+        return finish(ready, rows)
+    return narrow(ready.backend.namespace, rows, ready.info, ready.dtype)
