@@ -8,9 +8,10 @@ from typing import Any
 from ..arrays import axis_last, check_number
 from ..backend import Array
 from ..trees import register_dataclass
+from .entropic import project_kl_cube
 from .rows import Rows, open_rows
 
-__all__ = ["Box", "Cube", "project_box", "project_cube"]
+__all__ = ["Box", "Cube", "clip", "project_box", "project_cube"]
 
 
 @register_dataclass()
@@ -60,7 +61,7 @@ class Box:
         rows = open_rows(x, axis, self.lower, self.upper)
         xp = rows.backend.namespace
         lower, upper = (_bound(rows, bound, axis) for bound in (self.lower, self.upper))
-        centre = _clip(xp, xp.zeros_like(rows.x), lower, upper)
+        centre = clip(xp, xp.zeros_like(rows.x), lower, upper)
         y = xp.where(rows.x > 0, upper, xp.where(rows.x < 0, lower, centre))
         return rows.close(y)
 
@@ -88,6 +89,10 @@ class Cube:
     def project(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return the nearest point of the cube (see `project_cube`)."""
         return project_cube(x, axis=axis)
+
+    def project_kl(self, x: Array, /, *, axis: int = -1) -> Array:
+        """Return the entropic projection (see `project_kl_cube`)."""
+        return project_kl_cube(x, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: 1 where x is positive, else 0."""
@@ -138,7 +143,7 @@ def project_box(
     Box(lower, upper)  # checks numbers
     rows = open_rows(x, axis, lower, upper)
     low, high = (_bound(rows, bound, axis) for bound in (lower, upper))
-    return rows.close(_clip(rows.backend.namespace, rows.x, low, high))
+    return rows.close(clip(rows.backend.namespace, rows.x, low, high))
 
 
 def project_cube(x: Array, /, *, axis: int = -1) -> Array:
@@ -188,6 +193,7 @@ def _bound(rows: Rows, bound: Any, axis: int) -> Any:
     return full if full.dtype == rows.x.dtype else xp.astype(full, rows.x.dtype)
 
 
-def _clip(xp: Any, x: Array, lower: Array, upper: Array) -> Array:
+def clip(xp: Any, x: Array, lower: Array, upper: Array) -> Array:
+    """Return `x` between the bounds; at a bound the derivative is that of the inside."""
     x = xp.where(xp.less(x, lower), lower, x)
     return xp.where(xp.greater(x, upper), upper, x)

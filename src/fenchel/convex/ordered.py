@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..backend import Array, Backend, structure_kernel
 from ..trees import register_dataclass
 from .blocks import block_deviation, block_mean, gather, positions, spread_nan
+from .entropic import project_kl_order_simplex, project_kl_permutahedron
 from .isotonic import isotonic_regression
 from .order import ascending_order, inverse_order
 from .pooling import pool_squared
@@ -31,6 +32,10 @@ class OrderSimplex:
     def project(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return the nearest point of the set (see `project_order_simplex`)."""
         return project_order_simplex(x, axis=axis)
+
+    def project_kl(self, x: Array, /, *, axis: int = -1) -> Array:
+        """Return the entropic projection (see `project_kl_order_simplex`)."""
+        return project_kl_order_simplex(x, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: ones up to the largest partial sum, then zeros."""
@@ -71,6 +76,10 @@ class Permutahedron:
     def project(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return the nearest point of the set (see `project_permutahedron`)."""
         return project_permutahedron(x, self.w, axis=axis)
+
+    def project_kl(self, x: Array, /, *, axis: int = -1) -> Array:
+        """Return the entropic projection (see `project_kl_permutahedron`)."""
+        return project_kl_permutahedron(x, self.w, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: `w` permuted into the order of x."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
-from ..arrays import FloatInfo, axis_back, axis_last, check_axis, check_dtype, narrow, widen
+from ..arrays import (
+    FloatInfo,
+    axis_back,
+    axis_last,
+    check_axis,
+    check_dtype,
+    check_number,
+    narrow,
+    widen,
+)
 from ..backend import Array, Backend, backend_of
-from ..parameters import check_array
+from ..parameters import check_array, known_to
 
-__all__ = ["Rows", "open_rows", "row_vector"]
+__all__ = ["Rows", "nan_where", "open_rows", "row_entries", "row_vector"]
 
 
 class Rows(NamedTuple):
@@ -35,6 +45,8 @@ def open_rows(x: Array, axis: int = -1, *others: Any) -> Rows:
     xp = backend.namespace
     float_type = check_dtype("x", x)
     axis = check_axis(axis, x)
+    if others:  # one of them may be traced where `x` is not
+        x = known_to(backend, x)
     rows = widen(xp, axis_last(xp, x, axis), float_type)
     return Rows(backend, rows, axis, float_type, x.dtype)
 
@@ -54,5 +66,19 @@ def row_vector(rows: Rows, name: str, w: Array) -> Array:
         or any(size not in (1, wanted) for size, wanted in lead)
     ):
         raise ValueError(f"`{name}` must broadcast to {target}, its last axis n; got shape {shape}")
-    w = xp.broadcast_to(w, target)
+    w = xp.broadcast_to(known_to(backend, w), target)
     return w if w.dtype == x.dtype else xp.astype(w, x.dtype)
+
+
+def row_entries(rows: Rows, name: str, value: Any) -> Array:
+    """Return a number, or what `row_vector` takes, as an array like the rows."""
+    if isinstance(value, Real):
+        number = check_number(name, value)
+        return rows.backend.namespace.full_like(rows.backend.stop_gradient(rows.x), number)
+    return row_vector(rows, name, value)
+
+
+def nan_where(backend: Backend, bad: Array, y: Array) -> Array:
+    """Return `y` with NaN in the rows where `bad`, of shape (..., 1), holds."""
+    xp = backend.namespace
+    return xp.where(bad, xp.full_like(backend.stop_gradient(y), float("nan")), y)

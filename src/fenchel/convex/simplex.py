@@ -9,6 +9,7 @@ from ..arrays import check_number
 from ..backend import Array
 from ..parameters import row_parameter
 from ..trees import register_dataclass
+from .entropic import project_kl_capped_simplex, project_kl_simplex
 from .rows import Rows, open_rows
 from .thresholds import hard_mask, mask_formula
 
@@ -47,6 +48,10 @@ class Simplex:
     def project(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return the nearest point of the set (see `project_simplex`)."""
         return project_simplex(x, radius=self.radius, axis=axis)
+
+    def project_kl(self, x: Array, /, *, axis: int = -1) -> Array:
+        """Return the entropic projection (see `project_kl_simplex`)."""
+        return project_kl_simplex(x, radius=self.radius, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: the radius at the largest entry, shared by ties."""
@@ -93,6 +98,10 @@ class CappedSimplex:
     def project(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return the nearest point of the set (see `project_capped_simplex`)."""
         return project_capped_simplex(x, self.k, axis=axis)
+
+    def project_kl(self, x: Array, /, *, axis: int = -1) -> Array:
+        """Return the entropic projection (see `project_kl_capped_simplex`)."""
+        return project_kl_capped_simplex(x, self.k, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
         """Return a maximiser of <x, y>: ones at the k largest entries; ties share the rest."""
