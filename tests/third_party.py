@@ -1,6 +1,7 @@
 """An array library nobody registered: all it has is `__array_namespace__`."""
 
 import operator
+from types import ModuleType
 
 import array_api_compat.numpy as standard
 import numpy as np
@@ -68,13 +69,18 @@ class Namespace:
 
     __name__ = "tests.third_party"
 
+    def __init__(self, module):
+        self._module = module
+
     def __getattr__(self, name):
-        found = getattr(standard, name)
+        found = getattr(self._module, name)
+        if isinstance(found, ModuleType):  # an extension: linalg, fft
+            return Namespace(found)
         is_function = callable(found) and not isinstance(found, type)
         return boxed(found) if is_function else found
 
 
-namespace = Namespace()
+namespace = Namespace(standard)
 
 
 def deferring(function):

@@ -55,8 +55,8 @@ class TorchBackend:
     native_autodiff = True
 
     def is_traced(self, x: Array) -> bool:
-        """Whether values are out of reach: while compiling, or for fake and meta tensors."""
-        return torch.compiler.is_compiling() or x.is_meta or _is_fake(x)
+        """Whether values are out of reach: compiling, mapping, or for fake and meta tensors."""
+        return torch.compiler.is_compiling() or x.is_meta or _is_fake(x) or _is_mapped(x)
 
     def device_of(self, x: Array) -> Any:
         """Device of `x`."""
@@ -144,9 +144,10 @@ class TorchBackend:
             return _compiled_while_loop(cond, body, init)
         if any(_is_fake(leaf) or leaf.is_meta for leaf in _tensors(init)):
             return body(init)  # without values, the shapes are all there is to know
-        carry = init
-        while bool(cond(carry)):
-            carry = body(carry)
+        carry, going = init, cond(init)
+        while _any(going):
+            carry = _step(body, carry, going)
+            going = cond(carry)
         return carry
 
     def fori_loop(self, lower: int, upper: int, body: Any, init: Any) -> Any:
@@ -248,6 +249,32 @@ def _compiled_while_loop(cond: Any, body: Any, init: Any) -> Any:
     rebuild = getattr(type(init), "_make", tuple)  # a named tuple keeps its names
     carry = loop(lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init))
     return rebuild(carry)
+
+
+def _step(body: Any, carry: Any, going: Any) -> Any:
+    """Return the next carry; under `vmap`, entries that are done keep theirs."""
+    new = body(carry)
+    if not isinstance(going, Tensor) or not _is_mapped(going):
+        return new
+    return optree.tree_map(lambda a, b: torch.where(going, a, b), new, carry)
+
+
+def _any(going: Any) -> bool:
+    """Whether a condition holds, for any entry of the axes that are mapped over."""
+    if isinstance(going, Tensor):
+        while torch._C._functorch.is_functorch_wrapped_tensor(going):
+            going = torch._C._functorch.get_unwrapped(going)
+        return bool(going.any())
+    return bool(going)
+
+
+def _is_mapped(x: Array) -> bool:
+    """Whether `x` has an axis that `torch.func.vmap` maps over."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if torch._C._functorch.is_batchedtensor(x):
+            return True
+        x = torch._C._functorch.get_unwrapped(x)
+    return False
 
 
 def _tensors(tree: Any) -> list[Tensor]:

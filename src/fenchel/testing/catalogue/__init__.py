@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..operator import Registry
-from . import isotonic, ordering, projections, simplex, topk
+from . import isotonic, ordering, projections, sets, simplex, topk, transport
 
 __all__ = ["operators"]
 
@@ -14,6 +14,8 @@ operators = Registry(
         *isotonic.ENTRIES,
         *ordering.ENTRIES,
         *projections.ENTRIES,
+        *sets.ENTRIES,
+        *transport.ENTRIES,
     )
 )
 """Every public operator, with sample arguments; iterate over it or index it by name."""
