@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .entmax import entmax, sparsemax
+from .f_argmax import f_argmax
 from .normmax import normmax
 from .soft_quantile import soft_quantile
 from .soft_rank import soft_rank
@@ -16,6 +17,7 @@ from .topk_temperature import topk_temperature
 
 __all__ = [
     "entmax",
+    "f_argmax",
     "normmax",
     "soft_quantile",
     "soft_rank",

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["bregman_entries", "deformed", "expm1_ratio", "floor", "generator", "log_alpha"]
+__all__ = [
+    "bregman_entries",
+    "deformed",
+    "expm1_ratio",
+    "floor",
+    "generator",
+    "log1p_ratio",
+    "log_alpha",
+]
 
 Array = Any
 
@@ -33,6 +41,17 @@ def expm1_ratio(xp: Any, u: Array) -> Array:
     for n in range(10, 1, -1):
         series = 1.0 + near * series / n
     return xp.where(small, series, xp.expm1(far) / far)
+
+
+def log1p_ratio(xp: Any, u: Array) -> Array:
+    """Return log(1 + u)/u, by its series around 0."""
+    small = xp.abs(u) < _SERIES
+    near = xp.where(small, u, xp.zeros_like(u))
+    far = xp.where(small, xp.ones_like(u), u)
+    series = xp.zeros_like(u)
+    for n in range(10, 0, -1):
+        series = 1.0 / n - near * series
+    return xp.where(small, series, xp.log1p(far) / far)
 
 
 def log_alpha(xp: Any, u: Array, alpha: Any) -> Array:

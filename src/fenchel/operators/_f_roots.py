@@ -1,0 +1,217 @@
+r"""The maximiser of <p, z> - D(p, q) over the simplex, by one root a row.
+
+p_i = q_i u_i with f'(u_i) = z_i - tau where positive. In place of tau the unknown is one in which
+no entry is lost to rounding:
+
+- alpha <= 1 and Jensen-Shannon: L = log u_j of the entry j with the largest score. There f' is
+  bounded above, so that tau does not resolve a large u_j: for Neyman's, u = 10^6 is 1e-12 from the
+  bound. Since alpha-logarithms differ by the scores, u_i^(alpha-1) = u_j^(alpha-1) +
+  (alpha - 1)(z_i - z_j), a sum of two positive numbers.
+- 1 <= alpha <= 2: tau itself, by Newton's method on log_alpha(sum p), which is monotone.
+
+Roots are found detached; two Newton steps with live arguments follow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import reference_kernel
+from ..convex.thresholds import stop
+from ._deformed import deformed, log1p_ratio
+
+__all__ = ["anchored_formula", "linear_formula", "threshold_formula"]
+
+Array = Any
+
+_STEPS = 24  # 10 suffice for alpha >= -1; the bracket halves where Newton's step leaves it
+_FAR = 14.0  # logarithm of a ratio that 1 is small against
+
+
+def anchored_formula(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
+    """Probabilities for alpha <= 1, or by Jensen and Shannon's generator where `alpha` is None."""
+    xp = backend.namespace
+    data, log_q0 = backend.stop_gradient(z), backend.stop_gradient(log_q)
+    inside = data != float("-inf")
+    nothing = ~xp.any(inside, axis=-1, keepdims=True)
+    alpha0 = None if alpha is None else stop(backend, alpha)
+    root = reference_kernel(backend, _anchored_root)
+    level = backend.stop_gradient(root(data, log_q0, alpha0))
+    zeros = xp.zeros_like(z)
+    z, data = xp.where(inside, z, zeros), xp.where(inside, data, zeros)
+    top = xp.argmax(xp.where(inside, data, zeros - float("inf")), axis=-1, keepdims=True)
+    drop = z - xp.take_along_axis(z, top, axis=-1)
+    for _ in range(2):
+        log_u, rate = _spread(xp, level, drop, alpha)
+        p = xp.where(inside, xp.exp(log_q + log_u), zeros)
+        total = xp.sum(p, axis=-1, keepdims=True)
+        total = xp.where(nothing, xp.ones_like(total), total)
+        slope = xp.sum(p * rate, axis=-1, keepdims=True) / total
+        step = xp.log(total) / xp.where(slope > 0, slope, xp.ones_like(slope))
+        # Where p_j is below the rounding of the total, the value of the step is noise.
+        noise = backend.stop_gradient(step)
+        noise = xp.where(xp.abs(noise) < 0.5, xp.zeros_like(noise), noise)
+        level = level - (step - noise)
+    log_u, _ = _spread(xp, level, drop, alpha)
+    return xp.where(inside, xp.exp(log_q + log_u), zeros)
+
+
+def _spread(xp: Any, level: Array, drop: Array, alpha: Any) -> tuple[Array, Array]:
+    """Return log u_i, given log u_j = level and z_i - z_j = drop <= 0, and d log u_i / d level."""
+    if alpha is None:
+        gap = -xp.expm1(drop) * xp.exp(level)
+        return drop + level - xp.log1p(gap), 1.0 / (1.0 + gap)
+    grows = (1.0 - alpha) * level + xp.zeros_like(drop)
+    height = (alpha - 1.0) * drop
+    positive = height > 0
+    logs = grows + xp.log(xp.where(positive, height, xp.ones_like(height)))
+    far = positive & (logs > _FAR)
+    scale = xp.exp(xp.where(far, xp.zeros_like(grows), grows))
+    ratio = xp.where(far, xp.zeros_like(height), height) * scale
+    near = level + drop * scale * log1p_ratio(xp, ratio)
+    # Far away `level` cancels: u^(alpha-1) is the height and a little.
+    rest = xp.exp(-xp.where(far, logs, xp.zeros_like(logs)))
+    order = xp.where(far, xp.zeros_like(height) + (alpha - 1.0), -xp.ones_like(height))
+    beyond = (logs - grows + xp.log1p(rest)) / order
+    rate = xp.where(far, rest / (1.0 + rest), 1.0 / (1.0 + ratio))
+    return xp.where(far, beyond, near), rate
+
+
+def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
+    """Reference kernel: the level at which the sum is 1, by Newton's method in a bracket."""
+    xp = backend.namespace
+    inside = z != float("-inf")
+    zeros = xp.zeros_like(z)
+    least = xp.full_like(z, float("-inf"))
+    drop, log_q = xp.where(inside, z, zeros), xp.where(inside, log_q, zeros)
+    drop = drop - xp.max(xp.where(inside, drop, least), axis=-1, keepdims=True)
+    drop = xp.where(inside, drop, zeros)
+
+    def log_total(logs: Array) -> tuple[Array, Array]:
+        logs = xp.where(inside, logs, least)
+        top = xp.max(logs, axis=-1, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+        p = xp.exp(logs - top)
+        total = xp.sum(p, axis=-1, keepdims=True)
+        total = xp.where(total > 0, total, xp.where(total == 0, xp.ones_like(total), total))
+        return top + xp.log(total), p / total
+
+    low = -log_total(log_q)[0]
+    high = xp.maximum(_upper(xp, drop, log_q, inside, alpha), low)
+
+    def body(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        level, low, high = state
+        log_u, rate = _spread(xp, level, drop, alpha)
+        excess, p = log_total(log_q + log_u)
+        low = xp.where(excess <= 0, level, low)
+        high = xp.where(excess >= 0, level, high)
+        slope = xp.sum(p * rate, axis=-1, keepdims=True)
+        moved = level - excess / xp.where(slope > 0, slope, xp.ones_like(slope))
+        good = (moved >= low) & (moved <= high)
+        return xp.where(good, moved, low + (high - low) / 2), low, high
+
+    level, _, _ = backend.fori_loop(0, _STEPS, body, (high, low, high))
+    nan = xp.any(xp.isnan(z) | xp.isnan(log_q), axis=-1, keepdims=True)
+    return xp.where(nan, xp.full_like(level, float("nan")), level)
+
+
+def _upper(xp: Any, drop: Array, log_q: Array, inside: Array, alpha: Any) -> Array:
+    """Return the level at which the first entry reaches probability 1; there the sum is <= n."""
+    infinite = xp.full_like(drop, float("inf"))
+    if alpha is None:
+        room = 1.0 - xp.expm1(-drop) * xp.exp(-log_q)
+        level = -drop - log_q - xp.log(xp.where(room > 0, room, xp.ones_like(room)))
+    else:
+        scale = xp.exp((alpha - 1.0) * log_q)
+        ratio = (1.0 - alpha) * drop * scale
+        room = 1.0 + ratio
+        ratio = xp.where(room > 0, ratio, xp.zeros_like(ratio))
+        level = -log_q - drop * scale * log1p_ratio(xp, ratio)
+    level = xp.where(inside & (room > 0) & xp.isfinite(level), level, infinite)
+    level = xp.min(level, axis=-1, keepdims=True)
+    # The entry with the largest score always has room.
+    return xp.where(xp.isfinite(level), level, xp.zeros_like(level))
+
+
+def threshold_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
+    """Probabilities for alpha in [1, 2] with a reference measure."""
+    xp = backend.namespace
+    data, alpha0 = backend.stop_gradient(z), stop(backend, alpha)
+    root = reference_kernel(backend, _threshold_root)
+    found = backend.stop_gradient(root(data, backend.stop_gradient(q), alpha0))
+    known = xp.isfinite(found)
+    tau = xp.where(known, found, xp.zeros_like(found))
+    on = known & (data > float("-inf")) & (1.0 + (alpha0 - 1.0) * (data - tau) > 0)
+    log_q = xp.log(q)
+    for _ in range(2):
+        log_u, p = _above(xp, z, tau, log_q, alpha, on)
+        slope = xp.sum(
+            xp.where(p > 0, p * xp.exp((1.0 - alpha) * log_u), p), axis=-1, keepdims=True
+        )
+        excess = xp.sum(p, axis=-1, keepdims=True) - 1.0
+        moves = slope > 0
+        step = xp.where(moves, excess, xp.zeros_like(excess))
+        tau = tau + step / xp.where(moves, slope, xp.ones_like(slope))
+    y = _above(xp, z, tau, log_q, alpha, on)[1]
+    return xp.where(xp.isnan(found), xp.full_like(y, float("nan")), y)
+
+
+def _above(
+    xp: Any, z: Array, tau: Array, log_q: Array, alpha: Any, on: Array
+) -> tuple[Array, Array]:
+    """Return log u and p on the support, 0 elsewhere."""
+    zeros = xp.zeros_like(z)
+    height = xp.where(on, z, xp.broadcast_to(tau, z.shape)) - tau
+    base = (alpha - 1.0) * height
+    inside = on & (base > -1.0)
+    log_u = height * log1p_ratio(xp, xp.where(inside, base, zeros))
+    return log_u, xp.where(inside, xp.exp(log_q + log_u), zeros)
+
+
+def _threshold_root(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
+    """Reference kernel: tau, by Newton's method from where the first entry has probability 1."""
+    xp = backend.namespace
+    valid = z > float("-inf")
+    zeros = xp.zeros_like(z)
+    log_q = xp.log(q)
+    start = xp.where(valid, z, zeros) - deformed(xp, -log_q, alpha)
+    start = xp.where(valid, start, xp.full_like(z, float("-inf")))
+    tau = xp.max(start, axis=-1, keepdims=True)
+    empty = tau == float("-inf")
+    tau = xp.where(empty, xp.zeros_like(tau), tau)
+
+    def body(_: Any, tau: Array) -> Array:
+        log_u, p = _above(xp, z, tau, log_q, alpha, valid)
+        total = xp.sum(p, axis=-1, keepdims=True)
+        slope = xp.sum(
+            xp.where(p > 0, p * xp.exp((1.0 - alpha) * log_u), p), axis=-1, keepdims=True
+        )
+        total = xp.where(total > 0, total, xp.ones_like(total))
+        log_total = xp.log(total)
+        step = deformed(xp, log_total, alpha) * xp.exp((2.0 - alpha) * log_total)
+        return tau + step / xp.where(slope > 0, slope, xp.ones_like(slope))
+
+    tau = backend.fori_loop(0, _STEPS, body, tau)
+    tau = xp.where(empty, xp.full_like(tau, float("inf")), tau)
+    nan = xp.any(xp.isnan(z) | xp.isnan(q), axis=-1, keepdims=True)
+    return xp.where(nan, xp.full_like(tau, float("nan")), tau)
+
+
+def linear_formula(backend: Any, z: Array, q: Array) -> Array:
+    """Probabilities for alpha = 2: on the support, tau is a weighted mean."""
+    xp = backend.namespace
+    data = backend.stop_gradient(z)
+    root = reference_kernel(backend, _threshold_root)
+    found = backend.stop_gradient(root(data, backend.stop_gradient(q), 2.0))
+    known = xp.isfinite(found)
+    tau = xp.where(known, found, xp.zeros_like(found))
+    zeros = xp.zeros_like(z)
+    height = xp.where(data > float("-inf"), data, zeros) - tau
+    on = known & (data > float("-inf")) & (1.0 + height > 0)
+    weight = xp.where(on, q, zeros)
+    size = xp.sum(weight, axis=-1, keepdims=True)
+    height = xp.where(on, xp.where(on, z, zeros) - tau + 1.0, zeros)
+    excess = xp.sum(weight * height, axis=-1, keepdims=True) - 1.0
+    height = height - excess / xp.where(size > 0, size, xp.ones_like(size))
+    y = xp.where(on & (height > 0), weight * height, zeros)
+    return xp.where(xp.isnan(found), xp.full_like(y, float("nan")), y)
