@@ -11,7 +11,7 @@ from ..backend import Array
 from ..parameters import row_parameter
 from ..trees import register_dataclass
 from .boxes import clip
-from .norms import finite_direction, row_norm
+from .norms import finite_direction, row_norm, signs
 from .rows import Rows, nan_where, open_rows
 from .thresholds import hard_mask, mask_formula
 
@@ -63,7 +63,7 @@ class L1Ball:
         rows, radius = _open(x, self.radius, axis)
         xp = rows.backend.namespace
         size = xp.abs(rows.x)
-        peak = xp.sign(rows.x) * hard_mask(rows.backend, size, 1.0)
+        peak = signs(rows.backend, rows.x) * hard_mask(rows.backend, size, 1.0)
         return rows.close(xp.multiply(peak, radius))
 
     def contains(self, x: Array, tol: float = 1e-6, /, *, axis: int = -1) -> Array:
@@ -159,7 +159,7 @@ class LInfBall:
         """Return a maximiser of <x, y>: the radius with the signs of x."""
         rows, radius = _open(x, self.radius, axis)
         xp = rows.backend.namespace
-        return rows.close(xp.multiply(xp.sign(rows.x), radius))
+        return rows.close(xp.multiply(signs(rows.backend, rows.x), radius))
 
     def contains(self, x: Array, tol: float = 1e-6, /, *, axis: int = -1) -> Array:
         """Return for each row whether it is in the ball up to `tol`."""
@@ -213,7 +213,9 @@ def project_l1_ball(x: Array, radius: Array | float = 1.0, /, *, axis: int = -1)
     xp = backend.namespace
     positive = _positive(rows, radius)
     size = xp.abs(x)
-    y = xp.multiply(mask_formula(backend, size, 1.0, positive, 2.0)[0], positive) * xp.sign(x)
+    y = xp.multiply(mask_formula(backend, size, 1.0, positive, 2.0)[0], positive) * signs(
+        backend, x
+    )
     inside = xp.sum(backend.stop_gradient(size), axis=-1, keepdims=True) <= radius
     return rows.close(_at_zero(rows, radius, xp.where(inside, x, y)))
 
@@ -334,5 +336,5 @@ def _at_zero(rows: Rows, radius: Any, y: Array) -> Array:
     if isinstance(radius, float):
         return y if radius > 0 else y * 0.0
     fixed = rows.backend.stop_gradient(radius)
-    empty = nan_where(rows.backend, fixed < 0, rows.backend.stop_gradient(y) * 0.0)
+    empty = nan_where(rows.backend, ~(fixed >= 0), rows.backend.stop_gradient(y) * 0.0)
     return xp.where(fixed > 0, y, empty)

@@ -11,7 +11,7 @@ from ..backend import Array
 from ..parameters import row_parameter
 from ..trees import register_dataclass
 from .rows import Rows, open_rows, row_entries
-from .section import linear_section, project_section
+from .section import linear_section, products, project_section
 
 __all__ = ["BoxSection", "per_row", "project_box_section"]
 
@@ -49,7 +49,7 @@ class BoxSection:
         return project_box_section(x, self.lower, self.upper, self.weights, self.total, axis=axis)
 
     def linear_argmax(self, x: Array, /, *, axis: int = -1) -> Array:
-        """Return a maximiser of <x, y>; ties share. The bounds must be finite.
+        """Return a maximiser of <x, y>; ties share; NaN where a bound is infinite.
 
         Entries go to a bound by their ratio to the weight, as in the fractional knapsack.
         """
@@ -63,7 +63,7 @@ class BoxSection:
         )
         xp, x = rows.backend.namespace, rows.x
         inside = xp.all((x >= lower - tol) & (x <= upper + tol), axis=-1)
-        sums = xp.sum(weights * x, axis=-1, keepdims=True)
+        sums = xp.sum(products(xp, weights, x), axis=-1, keepdims=True)
         return inside & xp.all(xp.abs(sums - total) <= tol, axis=-1)
 
 
@@ -82,7 +82,8 @@ def project_box_section(
     Parameters
     ----------
     x
-        Points, real floating of shape (..., n). Infinite entries get the bound on their side.
+        Points, real floating of shape (..., n). Infinite entries get the bound on their side; where
+        that is infinite too, the row is NaN.
     lower, upper
         Bounds: numbers, infinite ones included, or arrays of shape (n,), or one vector a row,
         entries last.

@@ -63,7 +63,7 @@ class Box:
         lower, upper = (_bound(rows, bound, axis) for bound in (self.lower, self.upper))
         centre = clip(xp, xp.zeros_like(rows.x), lower, upper)
         y = xp.where(rows.x > 0, upper, xp.where(rows.x < 0, lower, centre))
-        return rows.close(y)
+        return rows.close(xp.where(xp.isnan(rows.x), rows.x, y))
 
     def contains(self, x: Array, tol: float = 1e-6, /, *, axis: int = -1) -> Array:
         """Return for each row whether it is in the box up to `tol`."""

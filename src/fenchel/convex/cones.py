@@ -37,7 +37,7 @@ class SecondOrderCone:
         on the cone, or 0.
         """
         rows = open_rows(x, axis)
-        xp, x = rows.backend.namespace, rows.x
+        xp, x = rows.backend.namespace, finite_direction(rows.backend, rows.x)
         direction = _nearest(rows.backend, x)
         return rows.close(along_recession(rows.backend, x, direction, xp.zeros_like(x)))
 

@@ -5,6 +5,7 @@ They are the Kullback-Leibler projections of exp(x); without a constraint the ma
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..backend import Array, Backend, structure_kernel
@@ -236,7 +237,7 @@ def project_kl_permutahedron(x: Array, w: Array, /, *, axis: int = -1) -> Array:
     Parameters
     ----------
     x
-        Scores, real floating of shape (..., n).
+        Scores, real floating of shape (..., n). Infinite entries get the last entries of `w`.
     w
         Positive array of shape (n,), or one vector a row, entries last; in any order.
     axis
@@ -279,15 +280,29 @@ def project_kl_permutahedron(x: Array, w: Array, /, *, axis: int = -1) -> Array:
     bad = xp.any(~(backend.stop_gradient(w) > 0), axis=-1, keepdims=True)
     log_w = xp.log(xp.where(bad, xp.ones_like(w), w))
     log_w = gather(backend, log_w, ascending_order(backend, log_w))
+    z = _finite_ends(backend, z, log_w)
     order = ascending_order(backend, z)
     ordered = gather(backend, z, order)
     blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, z)
-    # Ascending, as the order is: the fit decreases with x when both are turned round.
+    # Both rows ascend here, and so does the fit.
     ids = blocks(backend.stop_gradient(ordered), backend.stop_gradient(log_w), 1.0)
     share = ordered - _log_total(backend, ordered, ids)
     y = xp.exp(share + _log_total(backend, log_w, ids))
     y = spread_nan(backend, gather(backend, y, inverse_order(backend, order)))
     return rows.close(nan_where(backend, bad, y))
+
+
+def _finite_ends(backend: Backend, x: Array, log_w: Array) -> Array:
+    """Return `x` with finite values in place of infinite entries, too far off to share a block."""
+    xp, data = backend.namespace, backend.stop_gradient(x)
+    log_w, infinite = backend.stop_gradient(log_w), xp.isinf(data)
+    zeros, infinity = xp.zeros_like(data), float("inf")
+    gap = log_w[..., -1:] - log_w[..., :1] + 2 * math.log(x.shape[-1]) + 1
+    low = xp.min(xp.where(infinite, zeros + infinity, data), axis=-1, keepdims=True)
+    high = xp.max(xp.where(infinite, zeros - infinity, data), axis=-1, keepdims=True)
+    low, high = (xp.where(xp.isinf(end), xp.zeros_like(end), end) for end in (low, high))
+    ends = xp.where(data > 0, zeros + (high + gap), zeros + (low - gap))
+    return xp.where(infinite, ends, x)
 
 
 def _log_total(backend: Backend, x: Array, ids: Array) -> Array:

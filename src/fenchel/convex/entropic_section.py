@@ -79,7 +79,8 @@ def _decayed(
     log_left = xp.log(xp.where(some, left, xp.ones_like(left)))
     mass = x + xp.log(w)
     fixed = [backend.stop_gradient(a) for a in (mass, w, log_left)]
-    tau = stop(backend, reference_kernel(backend, decay_rate)(*fixed, free, uniform))
+    rate = least_rate if uniform else decay_rate
+    tau = stop(backend, reference_kernel(backend, rate)(*fixed, free))
     for _ in range(1 if uniform else 2):
         height = mass - tau * w
         top = _max_where(xp, backend.stop_gradient(height), free)
@@ -143,28 +144,39 @@ def saturation_edge(backend: Backend, x: Array, weights: Array, total: Array) ->
     return xp.where(count > 0, edge, xp.full_like(edge, -infinity))
 
 
+def least_rate(
+    backend: Backend, mass: Array, weights: Array, log_left: Array, free: Array
+) -> Array:
+    """Return the tau for which the largest term alone is enough, at most the root.
+
+    For equal weights no more is needed: one Newton step from anywhere ends at the root.
+    """
+    low = _max_where(backend.namespace, (mass - log_left) / weights, free)
+    return _or_zero(backend.namespace, low, free)
+
+
 def decay_rate(
-    backend: Backend, mass: Array, weights: Array, log_left: Array, free: Array, uniform: bool
+    backend: Backend, mass: Array, weights: Array, log_left: Array, free: Array
 ) -> Array:
     """Return tau with log sum_free exp(mass - tau w) = log_left, by bisection.
 
-    The bracket: at one end the largest term alone is enough, at the other no term exceeds an equal
-    share. Equal weights need no search, as one Newton step from anywhere ends at the root.
+    From the point where the largest term alone is enough, to where none exceeds an equal share.
     """
     xp = backend.namespace
-    zeros = xp.zeros_like(mass)
-    some = xp.any(free, axis=-1, keepdims=True)
+    zeros, ones = xp.zeros_like(mass), xp.ones_like(mass)
     count = xp.sum(xp.astype(free, mass.dtype), axis=-1, keepdims=True)
-    spread = xp.log(xp.where(some, count, xp.ones_like(count)))
-    low = _max_where(xp, (mass - log_left) / weights, free)
+    spread = xp.log(xp.where(count > 0, count, xp.ones_like(count)))
+    low = least_rate(backend, mass, weights, log_left, free)
     high = _max_where(xp, (mass - log_left + spread) / weights, free)
-    low, high = (xp.where(some, end, xp.zeros_like(end)) for end in (low, high))
-    if uniform:
-        return low
 
     def above(tau: Array) -> Array:
         height = xp.where(free, mass - tau * weights - log_left, zeros)
-        part = xp.where(free, xp.exp(xp.where(height > 1, zeros + 1, height)), zeros)
+        part = xp.where(free, xp.exp(xp.where(height > 1, ones, height)), zeros)
         return xp.sum(part, axis=-1, keepdims=True) >= 1
 
-    return bisect(backend, above, low, high, steps_for(mass))
+    return bisect(backend, above, low, _or_zero(xp, high, free), steps_for(mass))
+
+
+def _or_zero(xp: Any, x: Array, free: Array) -> Array:
+    """Return `x` (..., 1), 0 where no entry is free."""
+    return xp.where(xp.any(free, axis=-1, keepdims=True), x, xp.zeros_like(x))

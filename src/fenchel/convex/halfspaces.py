@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import check_dtype, check_number
-from ..backend import Array
+from ..backend import Array, Backend
 from ..parameters import check_array, known_to, row_parameter
 from ..trees import register_dataclass
 from .recession import along_recession
@@ -103,7 +103,7 @@ class Affine:
         rows, matrix, offset = _open_affine(x, self.matrix, self.offset, axis)
         backend, x = rows.backend, rows.x
         xp = backend.namespace
-        inverse = xp.linalg.pinv(matrix)
+        inverse = _inverse(backend, matrix)
         direction = x - _apply(xp, inverse, _apply(xp, matrix, x))
         point = xp.broadcast_to(_apply(xp, inverse, offset), tuple(x.shape))
         return rows.close(along_recession(backend, x, direction, point))
@@ -123,7 +123,7 @@ def project_halfspace(
     Parameters
     ----------
     x
-        Points, real floating of shape (..., n).
+        Points, real floating of shape (..., n); a row with an infinite entry becomes NaN.
     normal
         Array of shape (n,), or one vector a row, entries last.
     offset
@@ -172,7 +172,7 @@ def project_affine(x: Array, matrix: Array, offset: Array, /, *, axis: int = -1)
     Parameters
     ----------
     x
-        Points, real floating of shape (..., n).
+        Points, real floating of shape (..., n); a row with an infinite entry becomes NaN.
     matrix
         Array of shape (m, n), or one matrix a row, (..., m, n); of any rank.
     offset
@@ -210,12 +210,12 @@ def project_affine(x: Array, matrix: Array, offset: Array, /, *, axis: int = -1)
     rows, matrix, offset = _open_affine(x, matrix, offset, axis)
     xp = rows.backend.namespace
     residual = _apply(xp, matrix, rows.x) - offset
-    return rows.close(rows.x - _apply(xp, xp.linalg.pinv(matrix), residual))
+    return rows.close(rows.x - _apply(xp, _inverse(rows.backend, matrix), residual))
 
 
 def _open_halfspace(x: Array, normal: Array, offset: Any, axis: int) -> tuple[Rows, Array, Array]:
     """Return the rows of `x`, the normal of each and the offsets (..., 1)."""
-    rows = open_rows(x, axis, normal, offset)
+    rows = _only_finite(open_rows(x, axis, normal, offset))
     value = row_parameter(rows.backend, "offset", offset, x, rows.axis)
     if isinstance(value, float):
         check_number("offset", value)
@@ -225,7 +225,7 @@ def _open_halfspace(x: Array, normal: Array, offset: Any, axis: int) -> tuple[Ro
 
 def _open_affine(x: Array, matrix: Array, offset: Array, axis: int) -> tuple[Rows, Array, Array]:
     """Return the rows of `x`, the matrices and the offsets in the dtype of the rows."""
-    rows = open_rows(x, axis, matrix, offset)
+    rows = _only_finite(open_rows(x, axis, matrix, offset))
     backend, n = rows.backend, rows.x.shape[-1]
     xp, found = backend.namespace, []
     for name, value in (("matrix", matrix), ("offset", offset)):
@@ -239,6 +239,22 @@ def _open_affine(x: Array, matrix: Array, offset: Array, axis: int) -> tuple[Row
     if not b or b[-1] != a[-2] or not _leads(b[:-1], tuple(rows.x.shape[:-1])):
         raise ValueError(f"`offset` must be of shape ({a[-2]},) or one a row; got shape {b}")
     return rows, found[0], found[1]
+
+
+def _only_finite(rows: Rows) -> Rows:
+    """Return the rows with NaN for infinite entries: differences of infinities mean nothing."""
+    xp = rows.backend.namespace
+    infinite = xp.isinf(rows.backend.stop_gradient(rows.x))
+    return rows._replace(x=nan_where(rows.backend, infinite, rows.x))
+
+
+def _inverse(backend: Backend, matrix: Array) -> Array:
+    """Return the pseudo-inverse, NaN where an entry is not finite."""
+    xp = backend.namespace
+    known = xp.isfinite(backend.stop_gradient(matrix))
+    broken = ~xp.all(known, axis=(-2, -1), keepdims=True)
+    inverse = xp.linalg.pinv(xp.where(broken, xp.zeros_like(matrix), matrix))
+    return nan_where(backend, broken, inverse)
 
 
 def _leads(shape: tuple[int, ...], batch: tuple[int, ...]) -> bool:

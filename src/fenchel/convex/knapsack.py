@@ -12,7 +12,7 @@ from .box_section import per_row
 from .boxes import clip
 from .entropic_section import clipped_exp, kl_section
 from .rows import Rows, nan_where, open_rows, row_entries
-from .section import linear_section, project_section
+from .section import linear_section, products, project_section
 from .thresholds import mask_formula
 
 __all__ = ["Knapsack", "project_kl_knapsack", "project_knapsack"]
@@ -130,7 +130,8 @@ def project_knapsack(
         bound = nan_where(backend, budget < 0, mask_formula(backend, z, budget, 1.0, 2.0)[0])
     else:
         bound = project_section(backend, z, zeros, ones, w, c)
-    return rows.close(xp.where(tight, bound, inside))
+    unknown = xp.any(xp.isnan(backend.stop_gradient(w * c)), axis=-1, keepdims=True)
+    return rows.close(nan_where(backend, unknown, xp.where(tight, bound, inside)))
 
 
 def project_kl_knapsack(
@@ -189,7 +190,7 @@ def project_kl_knapsack(
     inside = clipped_exp(xp, rows.x)
     tight = _over(xp, backend.stop_gradient(inside), fixed, c)
     bound = kl_section(backend, rows.x, w, c, uniform=isinstance(weights, Real))
-    refused = xp.any(fixed < 0, axis=-1, keepdims=True) | (backend.stop_gradient(c) < 0)
+    refused = xp.any(~(fixed >= 0), axis=-1, keepdims=True) | ~(backend.stop_gradient(c) >= 0)
     return rows.close(nan_where(backend, refused, xp.where(tight, bound, inside)))
 
 
@@ -208,4 +209,4 @@ def _open(x: Array, weights: Any, capacity: Any, axis: int) -> tuple[Rows, Array
 
 def _over(xp: Any, y: Array, weights: Array, capacity: Array) -> Array:
     """Return whether a point is over the budget, (..., 1); NaN is not."""
-    return xp.sum(xp.multiply(weights, y), axis=-1, keepdims=True) > capacity
+    return xp.sum(products(xp, weights, y), axis=-1, keepdims=True) > capacity

@@ -27,8 +27,7 @@ def along_recession(
         direction > 0, xp.full_like(x, float("inf")), xp.full_like(x, -float("inf"))
     )
     ray = xp.where(moves, infinite, xp.zeros_like(x))
-    ray = xp.where(
-        xp.any(xp.isnan(x), axis=axes, keepdims=True), xp.full_like(x, float("nan")), ray
-    )
+    broken = xp.any(xp.isnan(direction), axis=axes, keepdims=True)
+    ray = xp.where(broken, xp.full_like(x, float("nan")), ray)
     bounded = xp.all(ray == 0, axis=axes, keepdims=True)
     return xp.where(bounded, point, ray)

@@ -16,7 +16,7 @@ from ..backend import Array, Backend, reference_kernel
 from .rows import nan_where
 from .thresholds import stop
 
-__all__ = ["linear_section", "off_total", "project_section"]
+__all__ = ["linear_section", "products", "project_section"]
 
 
 def project_section(
@@ -27,6 +27,7 @@ def project_section(
     Arrays are (..., n), `total` is (..., 1); bounds may be infinite.
     """
     xp = backend.namespace
+    x, lost = _without_lost(backend, x, lower, upper)
     fixed = [backend.stop_gradient(a) for a in (x, lower, upper, weights, total)]
     start = stop(backend, reference_kernel(backend, section_start)(*fixed))
     zeros = xp.zeros_like(fixed[0])
@@ -48,18 +49,33 @@ def project_section(
     empty = xp.any(fixed[1] > fixed[2], axis=-1, keepdims=True)
     size = xp.sum(xp.abs(backend.stop_gradient(w * moving)), axis=-1, keepdims=True)
     broken = xp.any(xp.isnan(fixed[0]), axis=-1, keepdims=True)
-    off = off_total(backend, inside, fixed[3], fixed[4], size)
-    return nan_where(backend, empty | off | broken, y)
+    off = _off_total(backend, inside, fixed[3], fixed[4], size)
+    return nan_where(backend, lost | empty | off | broken, y)
 
 
-def off_total(backend: Backend, y: Array, weights: Array, total: Array, size: Any = 0.0) -> Array:
+def _without_lost(backend: Backend, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Return `x` with 0 for infinite entries whose bound is infinite too, and the rows of those."""
+    xp = backend.namespace
+    data = backend.stop_gradient(x)
+    bound = xp.where(data > 0, backend.stop_gradient(upper), backend.stop_gradient(lower))
+    lost = xp.isinf(data) & xp.isinf(bound)
+    return xp.where(lost, xp.zeros_like(data), x), xp.any(lost, axis=-1, keepdims=True)
+
+
+def _off_total(backend: Backend, y: Array, weights: Array, total: Array, size: Any = 0.0) -> Array:
     """Return whether <weights, y> misses the total by more than rounding, (..., 1)."""
     xp = backend.namespace
     info = float_info(y.dtype)
-    terms = xp.where(weights == 0, xp.zeros_like(y), weights * y)
+    terms = products(xp, weights, y)
     scale = xp.sum(xp.abs(terms), axis=-1, keepdims=True) + xp.abs(total) + size
     residual = xp.abs(xp.sum(terms, axis=-1, keepdims=True) - total)
     return ~(residual <= (info.eps if info else 0.0) ** 0.5 * scale)
+
+
+def products(xp: Any, weights: Array, y: Array) -> Array:
+    """Return the terms of <weights, y>, 0 where the weight is, even if the entry is infinite."""
+    flat = weights == 0
+    return xp.where(flat, xp.zeros_like(y), weights * xp.where(flat, xp.zeros_like(y), y))
 
 
 def section_start(
@@ -106,7 +122,7 @@ def _places(
         known = xp.isfinite(tau)
         at = xp.where(known, tau, xp.zeros_like(tau))
         y = xp.minimum(xp.maximum(x - at * weights, lower), upper)
-        terms = xp.where(weights == 0, xp.zeros_like(y), weights * y)
+        terms = products(xp, weights, y)
         slack = rounding * (xp.sum(xp.abs(terms), axis=-1, keepdims=True) + xp.abs(total))
         over = xp.sum(terms, axis=-1, keepdims=True) - total
         return xp.where(known, over, -at - tau), xp.where(known, slack, xp.zeros_like(slack))
@@ -154,13 +170,15 @@ def _between(xp: Any, a: Array, b: Array) -> Array:
 def linear_section(
     backend: Backend, x: Array, lower: Array, upper: Array, weights: Array, total: Array
 ) -> Array:
-    """Return a maximiser of <x, y> on the section, bounds finite: the fractional knapsack.
+    """Return a maximiser of <x, y> on the section: the fractional knapsack.
 
     Entries go to a bound by their ratio x/w; those at the last ratio share what is left in equal
-    parts of their ranges. NaN where the section is empty.
+    parts of their ranges. NaN where the section is empty or a bound infinite.
     """
     xp = backend.namespace
     data, w = backend.stop_gradient(x), backend.stop_gradient(weights)
+    endless = xp.isinf(backend.stop_gradient(lower)) | xp.isinf(backend.stop_gradient(upper))
+    lower, upper = (xp.where(endless, xp.zeros_like(data), end) for end in (lower, upper))
     flat, positive = w == 0, w > 0
     small, large = xp.where(positive, lower, upper), xp.where(positive, upper, lower)
     ratio = xp.where(flat, xp.full_like(w, -float("inf")), data / xp.where(flat, 1 + w * 0, w))
@@ -185,5 +203,5 @@ def linear_section(
     apart = xp.where(data > 0, upper, xp.where(data < 0, lower, nearest))
     y = xp.where(flat, apart, y)
     value, fixed = backend.stop_gradient(y), backend.stop_gradient(total)
-    broken = xp.any(xp.isnan(data), axis=-1, keepdims=True)
-    return nan_where(backend, broken | off_total(backend, value, w, fixed), y)
+    broken = xp.any(xp.isnan(data) | endless, axis=-1, keepdims=True)
+    return nan_where(backend, broken | _off_total(backend, value, w, fixed), y)
