@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fenchel.backend import kernels_enabled
 
-from .kernels import rows, torch_ops
+from .kernels import rows, torch_ops, torch_solvers
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -27,6 +27,8 @@ Array = Any
 _kernels_enabled = torch.compiler.assume_constant_result(  # type: ignore[no-untyped-call]
     kernels_enabled
 )
+
+_PROXIES = torch._C._TorchDispatchModeKey.PROXY  # the mode of make_fx and torch.func.linearize
 
 _SPECIAL = {
     "lambertw": None,
@@ -56,7 +58,9 @@ class TorchBackend:
 
     def is_traced(self, x: Array) -> bool:
         """Whether values are out of reach: compiling, mapping, or for fake and meta tensors."""
-        return torch.compiler.is_compiling() or x.is_meta or _is_fake(x) or _is_mapped(x)
+        if torch.compiler.is_compiling() or x.is_meta or _is_fake(x) or _is_mapped(x):
+            return True
+        return torch._C._get_dispatch_mode(_PROXIES) is not None
 
     def device_of(self, x: Array) -> Any:
         """Device of `x`."""
@@ -189,6 +193,10 @@ class TorchBackend:
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Registered operator around the numba or CUDA kernel."""
         return torch_ops.torch_kernel(name, device) if _kernels_enabled() else None
+
+    def solver(self, solver: Callable[..., Any]) -> Callable[..., Any]:
+        """Iterative solver as one operator, which tracers do not look into."""
+        return torch_solvers.torch_solver(solver)
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused rule where plain eager reverse mode is what is active."""

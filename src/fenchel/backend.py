@@ -26,6 +26,7 @@ __all__ = [
     "namespace",
     "reference_kernel",
     "register_backend",
+    "solver_kernel",
     "structure_kernel",
     "use_kernels",
 ]
@@ -373,3 +374,16 @@ def reference_kernel(backend: Backend, reference: Callable[..., Any]) -> Callabl
     if on_plain is not None:
         return on_plain(reference)  # type: ignore[no-any-return]
     return lambda *arguments: reference(backend, *arguments)
+
+
+def solver_kernel(backend: Backend, solver: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an iterative solver bound to its backend, like `reference_kernel`.
+
+    `solver` is a public function of its module, of the backend, arrays and then numbers, and
+    returns a tuple of arrays; batch axes lead in all of them. Where tracers could not follow a loop
+    whose length depends on values, the adapter makes it one operation.
+    """
+    opaque = getattr(backend, "solver", None)
+    if opaque is not None:
+        return opaque(solver)  # type: ignore[no-any-return]
+    return reference_kernel(backend, solver)

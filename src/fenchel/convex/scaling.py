@@ -39,7 +39,7 @@ def scale_columns(
     in logarithm; the loop ends when all are done.
     """
     xp = backend.namespace
-    v = xp.zeros_like(z[..., 0, :])
+    v = xp.zeros_like(log_b)
     count = xp.zeros((), dtype=xp.int32, device=backend.device_of(z))
     state = _State(count, u, v, xp.ones_like(v, dtype=xp.bool))
 

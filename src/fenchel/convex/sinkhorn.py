@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..arrays import check_choice, check_number, float_info
-from ..backend import Array, Backend, reference_kernel
+from ..backend import Array, Backend, solver_kernel
 from ..parameters import known_to
 from .bipartite import Bipartite
 from .matrices import (
@@ -251,7 +251,7 @@ def _implicit(
 ) -> Array:
     """Return the plan of detached potentials, with derivatives unless it is to be a constant."""
     fixed = _Problem(*(backend.stop_gradient(x) for x in problem))
-    solve = reference_kernel(backend, entropic_parts)
+    solve = solver_kernel(backend, entropic_parts)
     v, plan = (known_to(backend, part) for part in solve(*fixed, tol, sweeps))
     v, plan = backend.stop_gradient(v), backend.stop_gradient(plan)
     if constant or not _differentiates(backend):
