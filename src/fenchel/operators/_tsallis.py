@@ -27,7 +27,8 @@ _TERMS = 10
 def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
     """Entmax of prepared scores (at most 0, -inf is out) for alpha in [1, 2].
 
-    The threshold is found detached and corrected by two Newton steps with live `x` and `alpha`.
+    The threshold is found detached. With the support that it gives, the live threshold is a closed
+    formula for the numbers alpha = 2 and 1.5; for others it takes two Newton steps.
     """
     xp = backend.namespace
     data, alpha0 = backend.stop_gradient(x), stop(backend, alpha)
@@ -36,26 +37,85 @@ def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
     known = xp.isfinite(found)
     t = xp.where(known, found, xp.zeros_like(found))
     on = known & (data > float("-inf")) & (1.0 + (alpha0 - 1.0) * (data - t) > 0)
-    for _ in range(2):
-        g, ones = _exponent(xp, x, t, alpha, on)
-        p = xp.where(on, xp.exp(g), xp.zeros_like(x))
-        # dp/dt = -p^(2 - alpha)
-        slope = xp.where(on, xp.exp((2.0 - alpha) * g), xp.zeros_like(x))
-        slope = xp.sum(slope, axis=-1, keepdims=True)
-        excess = xp.sum(p, axis=-1, keepdims=True) - 1.0
-        t = t + xp.where(known, excess, ones * 0.0) / xp.where(known, slope, ones)
-    g, _ = _exponent(xp, x, t, alpha, on)
-    y = xp.where(on, xp.exp(g), xp.zeros_like(x))
+    if not isinstance(alpha, float):
+        y = _any_alpha(xp, x, t, alpha, on)
+    elif alpha == 2.0:
+        y = _linear(xp, x, t, on)
+    elif alpha == 1.5:
+        y = _quadratic(xp, x, t, on)
+    else:
+        y = _power(xp, x, t, alpha, on)
     return xp.where(xp.isnan(found), xp.full_like(y, float("nan")), y)
 
 
-def _exponent(xp: Any, x: Array, t: Array, alpha: Any, on: Array) -> tuple[Array, Array]:
-    """Return log exp_alpha(x - t) on the support, 0 elsewhere, and ones of the shape of t."""
+def _linear(xp: Any, x: Array, t: Array, on: Array) -> Array:
+    """Alpha = 2: the entries b of the support sum to 1 + excess, shared equally."""
+    b = xp.where(on, 1.0 + (x - t), xp.zeros_like(x))
+    y = b - (xp.sum(b, axis=-1, keepdims=True) - 1.0) / _support_size(xp, x, on)
+    return xp.where(on & (y > 0), y, xp.zeros_like(y))
+
+
+def _quadratic(xp: Any, x: Array, t: Array, on: Array) -> Array:
+    """Alpha = 1.5: sum (b - d)^2 = 1 over the support has its smaller root at d."""
+    b = xp.where(on, 1.0 + 0.5 * (x - t), xp.zeros_like(x))
+    total = xp.sum(b, axis=-1, keepdims=True)
+    excess = xp.sum(b * b, axis=-1, keepdims=True) - 1.0
+    d = excess / (total + xp.sqrt(total * total - _support_size(xp, x, on) * excess))
+    y = b - d
+    return xp.where(on & (y > 0), y * y, xp.zeros_like(y))
+
+
+def _support_size(xp: Any, x: Array, on: Array) -> Array:
+    """Return the size of the support, 1 where it is empty."""
+    size = xp.sum(xp.astype(on, x.dtype), axis=-1, keepdims=True)
+    return xp.where(size > 0, size, xp.ones_like(size))
+
+
+def _power(xp: Any, x: Array, t: Array, alpha: float, on: Array) -> Array:
+    """A number alpha in [1, 2]: p = (1 + u)^(1/(alpha - 1)) with u = (alpha - 1)(x - t)."""
+    order = alpha - 1.0
+    for _ in range(2):
+        u, p = _powers(xp, x, t, order, on)
+        t = _newton_step(xp, t, p, p / (1.0 + u))  # dp/dt = -p^(2 - alpha)
+    return _powers(xp, x, t, order, on)[1]
+
+
+def _powers(xp: Any, x: Array, t: Array, order: float, on: Array) -> tuple[Array, Array]:
+    """Return u and p on the support, 0 elsewhere."""
+    u = order * (x - t)
+    inside = on & (u > -1.0)  # a corrected threshold may leave an edge entry by a rounding
+    zeros = xp.zeros_like(x)
+    u = xp.where(inside, u, zeros)
+    return u, xp.where(inside, xp.exp(xp.log1p(u) / order), zeros)
+
+
+def _newton_step(xp: Any, t: Array, p: Array, slopes: Array) -> Array:
+    """One step on sum p = 1 in t, where -`slopes` are the derivatives of p; no step from 0."""
+    slope = xp.sum(slopes, axis=-1, keepdims=True)
+    excess = xp.sum(p, axis=-1, keepdims=True) - 1.0
+    moves = slope > 0
+    return t + xp.where(moves, excess, xp.zeros_like(t)) / xp.where(
+        moves, slope, xp.ones_like(slope)
+    )
+
+
+def _any_alpha(xp: Any, x: Array, t: Array, alpha: Array, on: Array) -> Array:
+    """An array alpha in [1, 2], differentiated at 1 too."""
+    for _ in range(2):
+        g, p = _exponentials(xp, x, t, alpha, on)
+        slopes = xp.where(p > 0, xp.exp((2.0 - alpha) * g), xp.zeros_like(x))
+        t = _newton_step(xp, t, p, slopes)
+    return _exponentials(xp, x, t, alpha, on)[1]
+
+
+def _exponentials(xp: Any, x: Array, t: Array, alpha: Array, on: Array) -> tuple[Array, Array]:
+    """Return log p and p on the support, 0 elsewhere."""
     z = xp.where(on, x, xp.broadcast_to(t, x.shape)) - t
     u = (alpha - 1.0) * z
-    inside = 1.0 + u > 0  # a corrected threshold may leave an edge entry by a rounding
-    u = xp.where(inside, u, xp.full_like(u, -1.0 + 2.0**-50))
-    return z * _log1p_ratio(xp, u), xp.ones_like(t)
+    inside = on & (u > -1.0)
+    zeros = xp.zeros_like(x)
+    g = z * _log1p_ratio(xp, xp.where(inside, u, zeros))
+    return g, xp.where(inside, xp.exp(g), zeros)
 
 
 def _log1p_ratio(xp: Any, u: Array) -> Array:
