@@ -99,12 +99,15 @@ def magnitude_formula(
 
 
 def _sets(xp: Any, s: Array, theta: Array, temperature: Any, p: float) -> tuple[Array, Array]:
-    """Saturated and free entries for a threshold; entries of size 0 are off."""
+    """Saturated and free entries for a threshold, at or below which entries are off.
+
+    The test of saturation alone would let rounding keep them, where l is tiny.
+    """
     edge = theta + temperature * power(
         xp, xp.where(theta > 0, theta, xp.zeros_like(theta)), p - 1.0
     )
     edge = xp.where(xp.isfinite(theta), edge, theta)
-    saturated = (s >= edge) & (s > 0) & xp.isfinite(theta)
+    saturated = (s >= edge) & (s > theta) & xp.isfinite(theta)
     return saturated, (s > theta) & ~saturated
 
 

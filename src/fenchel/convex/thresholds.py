@@ -160,7 +160,7 @@ def _centred(backend: Any, x: Array, temperature: Any) -> tuple[Array, Array]:
 def row_statistics(xp: Any, x: Array, k: Any) -> tuple[Array, Array, Array, Array]:
     """Return (sorted descending, k clamped to the valid entries, x_(ceil k), x_(floor k + 1)).
 
-    The order statistics are clamped to the row; `x` is detached.
+    The order statistics are clamped to the row, 0 where all of it is -inf; `x` is detached.
     """
     ordered = xp.sort(x, axis=-1, descending=True)
     valid = xp.sum(xp.astype(x > float("-inf"), x.dtype), axis=-1, keepdims=True)
@@ -170,7 +170,8 @@ def row_statistics(xp: Any, x: Array, k: Any) -> tuple[Array, Array, Array, Arra
     lower = xp.minimum(xp.floor(k), inside)
     index = xp.arange(1).dtype  # int64, but for JAX as it comes
     at = [xp.take_along_axis(ordered, xp.astype(place, index), axis=-1) for place in (upper, lower)]
-    return ordered, k, at[0], at[1]
+    kth, following = (xp.where(valid > 0, value, xp.zeros_like(value)) for value in at)
+    return ordered, k, kth, following
 
 
 def steps_for(x: Array) -> int:

@@ -72,15 +72,24 @@ def temperature_of(backend: Any, value: Any, x: Array, axis: int) -> Any:
 
 
 def with_temperature(
-    backend: Any, temperature: Any, soft: Callable[[Any], Array], hard: Callable[[], Array]
+    backend: Any,
+    temperature: Any,
+    soft: Callable[[Any], Array],
+    hard: Callable[[], Array],
+    flat: Callable[[], Array] | None = None,
 ) -> Array:
-    """Return `soft(temperature)`, and `hard()` where the temperature is 0.
+    """Return `soft(temperature)`, `hard()` where the temperature is 0, `flat()` where infinite.
 
-    An array of temperatures is handled row by row; the soft branch then never sees a zero.
+    Without `flat` the soft branch serves infinite temperatures too. An array of temperatures is
+    handled row by row; the soft branch then never sees those that have a branch of their own.
     """
     if isinstance(temperature, float):
+        if flat is not None and temperature == float("inf"):
+            return flat()
         return soft(temperature) if temperature > 0.0 else hard()
     xp = backend.namespace
-    positive = temperature > 0
-    safe = xp.where(positive, temperature, xp.ones_like(temperature))
-    return xp.where(positive, soft(safe), hard())
+    positive = ~(temperature <= 0)  # NaN too
+    infinite = temperature == float("inf")
+    own = positive if flat is None else positive & ~infinite
+    y = xp.where(positive, soft(xp.where(own, temperature, xp.ones_like(temperature))), hard())
+    return y if flat is None else xp.where(infinite, flat(), y)

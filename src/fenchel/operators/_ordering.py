@@ -21,10 +21,12 @@ from ..convex.blocks import block_ids, block_size
 __all__ = [
     "check_regularization",
     "choose_where_soft",
+    "doubled",
     "first_places",
     "inverse_temperature",
     "mean_places",
     "tie_ids",
+    "tilted",
     "times",
 ]
 
@@ -65,6 +67,32 @@ def choose_where_soft(
     xp = backend.namespace
     positive = backend.stop_gradient(temperature) > 0
     return xp.where(positive, soft(xp.where(positive, data, xp.zeros_like(data))), hard)
+
+
+def doubled(backend: Backend, x: Array) -> Array:
+    """Return `x` in float64, where the library has it on that device."""
+    xp = backend.namespace
+    info = getattr(xp, "__array_namespace_info__", None)
+    if x.dtype == xp.float64 or info is None:
+        return x
+    found = info().dtypes(device=backend.device_of(x), kind="real floating")
+    return xp.astype(x, found["float64"]) if "float64" in found else x
+
+
+def tilted(backend: Backend, base: Array, temperature: Array | float, slope: Array) -> Array:
+    """Return base + t * slope, detached; where t is infinite the slope alone decides.
+
+    It has no say about an infinite base, which stays.
+    """
+    xp = backend.namespace
+    if isinstance(temperature, float):
+        if temperature < float("inf"):
+            return base + temperature * slope
+        return xp.where(xp.isfinite(base), slope, base)
+    t = backend.stop_gradient(temperature)
+    infinite = t == float("inf")
+    sum_ = base + xp.where(infinite, xp.ones_like(t), t) * slope
+    return xp.where(infinite & xp.isfinite(base), slope, sum_)
 
 
 def times(backend: Backend, x: Array, factor: Array | float) -> Array:

@@ -9,9 +9,11 @@ from ..convex.magnitude import saturated_value
 from ..convex.thresholds import ThresholdInfo, conjugate_exponent, power
 from ._arguments import Prepared
 
-__all__ = ["Solution", "TopKInfo", "finish_info", "magnitude_info", "mask_info"]
+__all__ = ["TINY", "Solution", "TopKInfo", "finish_info", "magnitude_info", "mask_info"]
 
 Array = Any
+
+TINY = 1e-30  # a temperature of 0, for what is reported about a hard solution
 
 
 class TopKInfo(NamedTuple):
@@ -24,7 +26,8 @@ class TopKInfo(NamedTuple):
     support, saturated
         Booleans shaped like `x`: entries above 0, and entries kept whole.
     iterations
-        Rows: passes of the solver (bisection steps, merges of PAV, cycles of Dykstra).
+        Rows: steps of the named solver: Newton corrections of the threshold that the kernel finds
+        (1 for p = 2, else 2), merges of PAV, or full cycles of Dykstra.
     residual
         Rows: distance of the sum of shares from `k`, clamped to the entries that can have one.
     value
@@ -58,12 +61,17 @@ class Solution(NamedTuple):
     converged: Any = None
 
 
-def mask_info(xp: Any, x: Array, k: Any, temperature: Any, p: float, found: Solution) -> TopKInfo:
+def mask_info(
+    backend: Any, x: Array, k: Any, temperature: Any, p: float, found: Solution
+) -> TopKInfo:
     """Parts of a mask; f_R(x) = <x, y> - (l/p) sum y^p, where y = 0 wins over x = -inf."""
+    xp = backend.namespace
     y, (threshold, free, saturated) = found.y, found.parts
     on = y > 0
     linear = xp.where(on, y * xp.where(on, x, xp.zeros_like(x)), xp.zeros_like(x))
-    value = xp.sum(linear - power(xp, y, p) * temperature / p, axis=-1)
+    # y = 0 wins over an infinite temperature too.
+    penalty = xp.where(on, power(xp, y, p) * temperature / p, xp.zeros_like(x))
+    value = xp.sum(linear - penalty, axis=-1)
     valid = xp.sum(xp.astype(x > float("-inf"), x.dtype), axis=-1, keepdims=True)
     wanted = xp.minimum(xp.zeros_like(valid) + k, valid)
     residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
@@ -73,8 +81,12 @@ def mask_info(xp: Any, x: Array, k: Any, temperature: Any, p: float, found: Solu
 def magnitude_info(
     backend: Any, s: Array, k: Any, temperature: Any, p: float, found: Solution
 ) -> TopKInfo:
-    """Parts of a top-k in magnitude, from the sizes s; the value is the dual objective at v."""
+    """Parts of a top-k in magnitude, from the sizes s; the value is the dual objective at v.
+
+    At infinite temperature the shares are those of the limit, and the value is 0.
+    """
     xp = backend.namespace
+    temperature, infinite = _usable(xp, temperature, found.parts.threshold)
     threshold, free, saturated = found.parts
     q = conjugate_exponent(p)
     theta = xp.where(xp.isfinite(threshold), threshold, xp.zeros_like(threshold))
@@ -86,12 +98,26 @@ def magnitude_info(
     share = xp.where(free, power(xp, xp.where(free, rest, zeros) / temperature, q - 1.0), zeros)
     share = share / xp.where(theta > 0, theta, xp.ones_like(theta))
     y = xp.where(saturated, zeros + 1.0, share)
-    dual = power(xp, rest, q) / (q * temperature ** (q - 1.0)) + y * xp.where(on, v, zeros) ** 2 / 2
+    # R*(rest) = rest (rest/l)^(q-1) / q, whose power is y v: nothing is divided by a small l^(q-1).
+    value = xp.where(on, v, zeros)
+    dual = y * value * (rest / q + value / 2)
     nonzeros = xp.sum(xp.astype(s > 0, s.dtype), axis=-1, keepdims=True)
     wanted = xp.minimum(xp.zeros_like(nonzeros) + k, nonzeros)
     residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
-    value = xp.sum(dual, axis=-1)
+    residual = xp.where(infinite, zeros[..., :1], residual)
+    value = xp.sum(xp.where(infinite, zeros, dual), axis=-1)
     return _assemble(xp, threshold, on, saturated, free, found, residual, wanted, value)
+
+
+def _usable(xp: Any, temperature: Any, like: Array) -> tuple[Any, Any]:
+    """Return the temperature with 1 for inf and TINY for 0, and in which rows it is infinite."""
+    none = like < like  # False, NaN or not
+    if isinstance(temperature, float):
+        infinite = temperature == float("inf")
+        return (1.0 if infinite else max(temperature, TINY)), ~none if infinite else none
+    infinite = temperature == float("inf")
+    safe = xp.where(temperature <= 0, xp.full_like(temperature, TINY), temperature)
+    return xp.where(infinite, xp.ones_like(temperature), safe), infinite | none
 
 
 def _assemble(

@@ -7,10 +7,11 @@ row itself and is kept for comparison: it may stop early, and says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..arrays import check_choice
-from ..backend import reference_kernel, structure_kernel
+from ..backend import structure_kernel
 from ..convex.isotonic import isotonic_regression
 from ..convex.magnitude import magnitude_formula, magnitude_threshold
 from ..convex.thresholds import (
@@ -18,9 +19,9 @@ from ..convex.thresholds import (
     conjugate_exponent,
     mask_formula,
     mask_threshold,
-    steps_for,
 )
-from ._topk_info import Solution
+from ._topk_info import TINY, Solution
+from ._topk_limits import flat_magnitude, flat_magnitude_parts, flat_mask, flat_mask_parts
 
 __all__ = ["check_solver", "solve_magnitude", "solve_mask"]
 
@@ -40,15 +41,20 @@ def solve_mask(
     backend: Any, x: Array, k: Any, temperature: Any, q: float, solver: str, max_iter: int | None
 ) -> Solution:
     """Return the mask by the chosen solver, with what its information needs."""
-    if solver == "dykstra":
-        return _dykstra_mask(backend, x, k, temperature, max_iter)
-    if solver == "pav":
+
+    def soft(temperature: Any) -> Solution:
+        if solver == "dykstra":
+            return _dykstra_mask(backend, x, k, temperature, max_iter)
         passes: list[Any] = []
-        y, parts = mask_formula(backend, x, k, temperature, q, root=_pav_root(backend, 0.0, passes))
-        return Solution(y, parts, passes[0])
-    root = reference_kernel(backend, mask_threshold)
-    y, parts = mask_formula(backend, x, k, temperature, q, root=root)
-    return Solution(y, parts, steps_for(x))
+        root = _pav_root(backend, 0.0, passes) if solver == "pav" else None
+        y, parts = mask_formula(backend, x, k, temperature, q, root=root)
+        return Solution(y, parts, passes[0] if passes else _corrections(q))
+
+    def flat() -> Solution:
+        y = flat_mask(backend, x, k)
+        return Solution(y, flat_mask_parts(backend, x, k, y), 0)
+
+    return _with_limit(backend, temperature, soft, flat)
 
 
 def solve_magnitude(
@@ -62,16 +68,43 @@ def solve_magnitude(
     debias: bool,
 ) -> Solution:
     """Return the top-k in magnitude by the chosen solver, with what its information needs."""
-    if solver == "dykstra":
-        return _dykstra_magnitude(backend, x, k, temperature, max_iter, debias)
-    if solver == "pav":
+
+    def soft(temperature: Any) -> Solution:
+        if solver == "dykstra":
+            return _dykstra_magnitude(backend, x, k, temperature, max_iter, debias)
         passes: list[Any] = []
-        root = _pav_root(backend, 1.0, passes)
+        root = _pav_root(backend, 1.0, passes) if solver == "pav" else None
         y, parts = magnitude_formula(backend, x, k, temperature, p, debias=debias, root=root)
-        return Solution(y, parts, passes[0])
-    root = reference_kernel(backend, magnitude_threshold)
-    y, parts = magnitude_formula(backend, x, k, temperature, p, debias=debias, root=root)
-    return Solution(y, parts, steps_for(x))
+        return Solution(y, parts, passes[0] if passes else _corrections(p))
+
+    def flat() -> Solution:
+        y = flat_magnitude(backend, x, k, debias)
+        return Solution(y, flat_magnitude_parts(backend, x, k), 0)
+
+    return _with_limit(backend, temperature, soft, flat)
+
+
+def _corrections(exponent: float) -> int:
+    """Return the number of Newton corrections of a root: the equation is linear for p = q = 2."""
+    return 1 if exponent == 2.0 else 2
+
+
+def _with_limit(
+    backend: Any, temperature: Any, soft: Callable[[Any], Solution], flat: Callable[[], Solution]
+) -> Solution:
+    """Return `soft(temperature)`, and `flat()` in the rows where the temperature is infinite."""
+    if isinstance(temperature, float):
+        return flat() if temperature == float("inf") else soft(max(temperature, TINY))
+    xp = backend.namespace
+    infinite = temperature == float("inf")
+    safe = xp.where(temperature <= 0, xp.full_like(temperature, TINY), temperature)
+    found = soft(xp.where(infinite, xp.ones_like(temperature), safe))
+    limit = flat()
+    parts = zip(limit.parts, found.parts, strict=True)
+    return found._replace(
+        y=xp.where(infinite, limit.y, found.y),
+        parts=ThresholdInfo(*(xp.where(infinite, *pair) for pair in parts)),
+    )
 
 
 def _pav_root(backend: Any, magnitude: float, passes: list[Any]) -> Any:

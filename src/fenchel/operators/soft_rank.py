@@ -19,10 +19,12 @@ from ._arguments import finish, prepare, temperature_of
 from ._ordering import (
     check_regularization,
     choose_where_soft,
+    doubled,
     first_places,
     inverse_temperature,
     mean_places,
     tie_ids,
+    tilted,
     times,
 )
 
@@ -49,8 +51,8 @@ def soft_rank(
         Scores, real floating of shape (..., n).
     temperature
         t >= 0, in units of `x`; a number or an array with one value a row (size 1 along `axis`).
-        0 gives hard ranks, tied entries sharing the mean of their places. The quadratic ranks are
-        hard as soon as t is at most the smallest gap between entries.
+        0 gives hard ranks, tied entries sharing the mean of their places, inf (n + 1) / 2 for all.
+        The quadratic ranks are hard as soon as t is at most the smallest gap between entries.
     regularization
         "quadratic" or "entropic".
     axis
@@ -104,7 +106,7 @@ def plain_rank(
     """Return the ranks of prepared rows: fused where a kernel serves, else by the formula."""
     if regularization == "entropic":
         return _entropic_rank(backend, x, temperature)
-    if isinstance(temperature, float) and temperature > 0.0:
+    if isinstance(temperature, float) and 0.0 < temperature < float("inf"):
         rule = backend.fused("soft_rank", x)
         if rule is not None:
 
@@ -127,9 +129,8 @@ def _quadratic_rank(backend: Backend, x: Array, temperature: Array | float) -> A
 
     def soft(ordered: Array) -> Array:
         blocks = structure_kernel(backend, "isotonic_blocks", pool_squared, x)
-        t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         places = backend.namespace.astype(positions(backend, x), x.dtype)
-        return blocks(_from_end(backend, ordered, 0) - t * places, 1.0)
+        return blocks(tilted(backend, _from_end(backend, ordered, 0), safe, -places), 1.0)
 
     sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
@@ -147,11 +148,16 @@ def _entropic_rank(backend: Backend, x: Array, temperature: Array | float) -> Ar
     safe, inverse = inverse_temperature(backend, temperature)
 
     def soft(ordered: Array) -> Array:
-        blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, x)
-        t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
-        places = xp.log(xp.astype(positions(backend, x), x.dtype) + 1)
+        # x / t is the exponent of the ranks: what float32 loses of a large one is seen in all.
+        ordered = doubled(backend, ordered)
+        t = safe if isinstance(safe, float) else doubled(backend, backend.stop_gradient(safe))
+        height = _from_end(backend, ordered, -1)
+        inside = xp.isfinite(height)
+        height = xp.where(inside, xp.where(inside, height, xp.zeros_like(height)) / t, height)
+        places = xp.log(xp.astype(positions(backend, x), ordered.dtype) + 1)
         places = xp.broadcast_to(places, tuple(x.shape))
-        return blocks(_from_end(backend, ordered, -1) / t, places, 1.0)
+        blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, ordered)
+        return blocks(height, places, 1.0)
 
     sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
     ids = gather(backend, sorted_ids, inverse_order(backend, order))

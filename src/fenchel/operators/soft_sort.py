@@ -20,6 +20,7 @@ from ._ordering import (
     first_places,
     inverse_temperature,
     mean_places,
+    tilted,
     times,
 )
 
@@ -48,8 +49,9 @@ def soft_sort(
         Entries, real floating of shape (..., n).
     temperature
         t >= 0, in units of 1 / `x`: a number or an array with one value a row (size 1 along
-        `axis`). 0 is the hard sort. The quadratic result is hard as soon as t is at most
-        1 / (largest gap of the sorted entries).
+        `axis`). 0 is the hard sort; inf gives one value everywhere, the mean of `x` if
+        quadratic. The quadratic result is hard as soon as t is at most 1 / (largest gap of the
+        sorted entries).
     regularization
         "quadratic" or "entropic".
     descending
@@ -107,7 +109,8 @@ def plain_sort(
     descending: bool = False,
 ) -> Array:
     """Return prepared rows softly sorted: fused where a kernel serves, else by the formula."""
-    if regularization == "quadratic" and isinstance(temperature, float) and temperature > 0.0:
+    plain = isinstance(temperature, float) and 0.0 < temperature < float("inf")
+    if regularization == "quadratic" and plain:
         rule = backend.fused("soft_sort", x)
         if rule is not None:
 
@@ -146,11 +149,10 @@ def _quadratic(backend: Backend, u: Array, temperature: Array | float) -> Array:
 
     def soft(fixed: Array) -> Array:
         blocks = structure_kernel(backend, "isotonic_blocks", pool_squared, u)
-        t = safe if isinstance(safe, float) else backend.stop_gradient(safe)
         first = fixed[..., :1]
         finite = backend.namespace.isfinite(first)
         offset = backend.namespace.where(finite, first, backend.namespace.zeros_like(first))
-        return blocks(-places - t * (fixed - offset), 0.0)
+        return blocks(tilted(backend, -places, safe, offset - fixed), 0.0)
 
     ids = choose_where_soft(backend, temperature, fixed, soft, _singletons(backend, u))
     lead = mean_places(backend, ids, fixed) - (places + 1)

@@ -9,14 +9,16 @@ from ..backend import backend_of
 from ..convex.magnitude import magnitude_formula
 from ..convex.thresholds import conjugate_exponent, hard_mask
 from ._arguments import Prepared, finish, prepare, temperature_of, with_temperature
-from ._topk_info import Solution, TopKInfo, finish_info, magnitude_info, mask_info
+from ._topk_info import TopKInfo, finish_info, magnitude_info, mask_info
+from ._topk_limits import flat_magnitude
 from ._topk_solvers import check_solver, solve_magnitude, solve_mask
-from .topk_mask import TINY, check_k, check_p, plain_mask
+from .topk_mask import check_k, check_p, plain_mask
 
 __all__ = ["topk"]
 
 Array = Any
 
+_INF = float("inf")
 KINDS = ("magnitude", "positive", "gated")
 
 
@@ -50,7 +52,8 @@ def topk(
     k : number or array (..., 1)
         How many, in [0, n]; may be fractional and is differentiated if an array.
     temperature : number or array (..., 1)
-        Strength l >= 0 of the regularizer; 0 is the hard operator.
+        Strength l >= 0 of the regularizer; 0 is the hard operator. At inf the debiased form is `x`
+        itself (0 for k = 0), the raw one 0, and "gated" k/n times `x`.
     p : float
         Exponent in (1, 2].
     kind : {"magnitude", "positive", "gated"}
@@ -128,7 +131,7 @@ def plain_magnitude(
     backend: Any, x: Array, k: Any, temperature: Any, p: float, debias: bool
 ) -> Array:
     """Top-k in magnitude of prepared values: fused where a kernel serves, else by the formula."""
-    if type(k) is float and type(temperature) is float and temperature > 0.0:
+    if type(k) is float and type(temperature) is float and 0.0 < temperature < _INF:
         apply = backend.fused("topk_magnitude", x)
         if apply is not None:
             return apply(
@@ -141,6 +144,7 @@ def plain_magnitude(
         temperature,
         lambda positive: magnitude_formula(backend, x, k, positive, p, debias=debias)[0],
         lambda: _hard(backend, x, k),
+        lambda: flat_magnitude(backend, x, k, debias),
     )
 
 
@@ -166,9 +170,8 @@ def _solve_gated(
     max_iter: int | None,
 ) -> tuple[Array, TopKInfo]:
     backend, x = ready.backend, ready.x
-    positive = _positive(temperature)
-    found = solve_mask(backend, x, k, positive, conjugate_exponent(p), solver, max_iter)
-    info = mask_info(backend.namespace, x, k, positive, p, found)
+    found = solve_mask(backend, x, k, temperature, conjugate_exponent(p), solver, max_iter)
+    info = mask_info(backend, x, k, temperature, p, found)
     mask = with_temperature(
         backend, temperature, lambda _: found.y, lambda: hard_mask(backend, x, k)
     )
@@ -185,12 +188,7 @@ def _solve_magnitude(
     max_iter: int | None,
 ) -> tuple[Array, TopKInfo]:
     backend, x = ready.backend, ready.x
-    positive = _positive(temperature)
-    found: Solution = solve_magnitude(backend, x, k, positive, p, solver, max_iter, debias)
-    info = magnitude_info(backend, backend.namespace.abs(x), k, positive, p, found)
+    found = solve_magnitude(backend, x, k, temperature, p, solver, max_iter, debias)
+    info = magnitude_info(backend, backend.namespace.abs(x), k, temperature, p, found)
     y = with_temperature(backend, temperature, lambda _: found.y, lambda: _hard(backend, x, k))
     return finish(ready, y), finish_info(ready, info)
-
-
-def _positive(temperature: Any) -> Any:
-    return max(temperature, TINY) if isinstance(temperature, float) else temperature

@@ -43,7 +43,7 @@ def topk_loss(
     k : number or array (..., 1)
         How many, in [0, n].
     temperature : number or array (..., 1)
-        Strength l > 0 of the regularizer.
+        Strength l > 0 of the regularizer, finite.
     p : float
         Exponent in (1, 2].
     axis : int
@@ -88,8 +88,10 @@ def topk_loss(
     k = check_k(backend, k, scores, ready.axis)
     p = check_p(p)
     temperature = temperature_of(backend, temperature, scores, ready.axis)
-    if isinstance(temperature, float) and temperature == 0.0:
-        raise ValueError("`temperature` must be above 0; got temperature=0")
+    if isinstance(temperature, float) and not 0.0 < temperature < float("inf"):
+        raise ValueError(
+            f"`temperature` must be above 0 and finite; got temperature={temperature:g}"
+        )
     t = check_target(backend, "target", target, scores)
     t = axis_last(xp, widen(xp, t, check_dtype("target", t)), ready.axis)
     losses = _rows(backend, x, t, k, temperature, p)

@@ -11,11 +11,12 @@ from ..convex.thresholds import conjugate_exponent, hard_mask, mask_formula
 from ..parameters import row_parameter
 from ._arguments import Prepared, finish, prepare, temperature_of, with_temperature
 from ._topk_info import TopKInfo, finish_info, mask_info
+from ._topk_limits import flat_mask
 from ._topk_solvers import check_solver, solve_mask
 
 __all__ = ["check_k", "check_p", "plain_mask", "topk_mask"]
 
-TINY = 1e-30  # a temperature of 0, for what is reported about a hard solution
+_INF = float("inf")
 
 Array = Any
 
@@ -47,7 +48,8 @@ def topk_mask(
     k : number or array (..., 1)
         How many, in [0, n]; may be fractional and is differentiated if an array.
     temperature : number or array (..., 1)
-        Strength l >= 0 of the regularizer, in units of `x`; 0 is the hard mask.
+        Strength l >= 0 of the regularizer, in units of `x`; 0 is the hard mask, inf its other limit:
+        k/n everywhere.
     p : float
         Exponent in (1, 2]: 2 is piecewise linear, 4/3 smooth where entries leave the support.
     axis : int
@@ -80,8 +82,8 @@ def topk_mask(
     -----
     *Derivatives*: in `x`, `k` and `temperature`, to every order for p = 2 and to order three for
     other p, wherever the support is locally constant; at the edge of the support one of the two
-    one-sided derivatives is returned. Equal scores get equal values. The cost is a few passes over
-    the row. Source: arXiv 2302.01425; with p = 2 it is the SparseK of arXiv 2406.16747.
+    one-sided derivatives is returned. At infinite temperature those in `x` and `temperature` are
+    0. Equal scores get equal values. The cost is a few passes over the row. Source: arXiv 2302.01425; with p = 2 it is the SparseK of arXiv 2406.16747.
 
     Examples
     --------
@@ -104,7 +106,7 @@ def topk_mask(
 
 def plain_mask(backend: Any, x: Array, k: Any, temperature: Any, q: float) -> Array:
     """Mask of prepared scores: fused where a kernel serves, by the formula elsewhere."""
-    if type(k) is float and type(temperature) is float and temperature > 0.0:
+    if type(k) is float and type(temperature) is float and 0.0 < temperature < _INF:
         apply = backend.fused("topk_mask", x)
         if apply is not None:
             return apply(
@@ -117,6 +119,7 @@ def plain_mask(backend: Any, x: Array, k: Any, temperature: Any, q: float) -> Ar
         temperature,
         lambda positive: mask_formula(backend, x, k, positive, q)[0],
         lambda: hard_mask(backend, x, k),
+        lambda: flat_mask(backend, x, k),
     )
 
 
@@ -125,10 +128,8 @@ def _solve(
 ) -> tuple[Array, TopKInfo]:
     """Return the mask by a named solver, and its parts."""
     backend, x = ready.backend, ready.x
-    xp = backend.namespace
-    positive = max(temperature, TINY) if isinstance(temperature, float) else temperature
-    found = solve_mask(backend, x, k, positive, conjugate_exponent(p), solver, max_iter)
-    info = mask_info(xp, x, k, positive, p, found)
+    found = solve_mask(backend, x, k, temperature, conjugate_exponent(p), solver, max_iter)
+    info = mask_info(backend, x, k, temperature, p, found)
     y = with_temperature(backend, temperature, lambda _: found.y, lambda: hard_mask(backend, x, k))
     return finish(ready, y), finish_info(ready, info)
 

@@ -29,7 +29,8 @@ def topk_temperature(
     k : number or array (..., 1)
         Budget of the mask, in [0, active].
     active : int
-        Wanted size of the support, at least `k`; from n on, the temperature is infinite.
+        Wanted size of the support, at least `k`; from n on the temperature is infinite, at which
+        the mask is k/n everywhere.
     p : float
         Exponent of the regularizer, in (1, 2].
     axis : int
@@ -40,8 +41,9 @@ def topk_temperature(
     Returns
     -------
     array (..., 1)
-        One temperature a row (size 1 along `axis`), 0 where ties leave no positive one. Where it
-        is finite it can be passed to `topk_mask`, which does not take an infinite one yet.
+        One temperature a row (size 1 along `axis`): 0 where ties leave no positive one, inf where
+        every temperature will do (no more than `active` entries take part, or `k` is 0, or entries
+        of +inf take all of it). It can be passed to `topk_mask` as it is.
 
     Raises
     ------
@@ -78,6 +80,8 @@ def topk_temperature(
         result = xp.full_like(scores[..., :1], float("inf"))
     else:
         result = _root(backend, scores, k, int(active), q)
+    nan = xp.any(xp.isnan(backend.stop_gradient(scores)), axis=-1, keepdims=True)
+    result = xp.where(nan, xp.full_like(result, float("nan")), result)
     return axis_back(xp, narrow(xp, result, ready.info, ready.dtype), ready.axis)
 
 
@@ -86,26 +90,26 @@ def _root(backend: Any, x: Array, k: Any, active: int, q: float) -> Array:
     xp = backend.namespace
     order = xp.argsort(backend.stop_gradient(x), axis=-1, descending=True, stable=True)
     ordered = xp.take_along_axis(x, order, axis=-1)[..., : active + 1]
-    height = ordered[..., :active] - ordered[..., active:]
-    data, budget = backend.stop_gradient(height), stop(backend, k)
+    height, left, last = _finite_part(backend, ordered, k)
+    data, budget = backend.stop_gradient(height), stop(backend, left)
+    # Nothing is left to share out, or there is no further entry: any temperature will do.
+    unbounded = (budget <= 0) & (last < float("inf")) | (last == float("-inf"))
+    budget = xp.where(budget > 0, budget, xp.ones_like(budget))
 
     def share(heights: Array, strength: Array) -> Array:
         u = heights / strength
         return power(xp, xp.where(u < 1, u, xp.ones_like(u)), q - 1.0)
 
     _, _, kth, _ = row_statistics(xp, data, budget)
+    solvable = (kth > 0) & ~unbounded
     # Below the k-th gap the mask is hard; at the total height over k it sums to at most k.
     high = xp.sum(data, axis=-1, keepdims=True) + kth
-    high = high * xp.maximum(xp.ones_like(high), active / (xp.zeros_like(high) + budget)) ** (
-        1.0 / (q - 1.0)
-    )
-    positive = kth > 0
-    high = xp.where(positive, high, xp.ones_like(high))
+    high = high * xp.maximum(xp.ones_like(high), active / budget) ** (1.0 / (q - 1.0))
     found = bisect(
         backend,
         lambda strength: xp.sum(share(data, strength), axis=-1, keepdims=True) >= budget,
-        xp.where(positive, kth, xp.full_like(high, 0.5)),
-        high,
+        xp.where(solvable, kth, xp.full_like(high, 0.5)),
+        xp.where(solvable, high, xp.ones_like(high)),
         steps_for(x),
     )
     strength = backend.stop_gradient(found)
@@ -115,9 +119,30 @@ def _root(backend: Any, x: Array, k: Any, active: int, q: float) -> Array:
     for _ in range(2):
         u = power(xp, height / strength, q - 1.0)
         mass = xp.sum(u, axis=-1, keepdims=True)
-        excess = mass + xp.sum(tied, axis=-1, keepdims=True) - k
+        excess = mass + xp.sum(tied, axis=-1, keepdims=True) - left
         slope = (q - 1.0) * mass / strength
         moves = slope > 0
         safe = xp.where(moves, slope, xp.ones_like(slope))
         strength = strength + xp.where(moves, excess / safe, xp.zeros_like(slope))
-    return xp.where(positive, strength, xp.zeros_like(strength))
+    strength = xp.where(solvable, strength, xp.zeros_like(strength))
+    return xp.where(unbounded, xp.full_like(strength, float("inf")), strength)
+
+
+def _finite_part(backend: Any, ordered: Array, k: Any) -> tuple[Array, Array, Array]:
+    """Return heights above the last entry, what entries of +inf leave of k, and the last entry.
+
+    The heights are those of the finite entries but the last, 0 elsewhere; entries of +inf are
+    saturated at every temperature.
+    """
+    xp = backend.namespace
+    data = backend.stop_gradient(ordered)
+    last = data[..., -1:]
+    first = xp.sum(xp.astype(data == float("inf"), data.dtype), axis=-1, keepdims=True)
+    inside = xp.isfinite(data) & xp.isfinite(last)
+    height = xp.where(inside, ordered, xp.zeros_like(ordered))
+    height = (height - height[..., -1:])[..., :-1]
+    return (
+        xp.where(inside[..., :-1], height, xp.zeros_like(height)),
+        xp.zeros_like(first) + k - first,
+        last,
+    )
