@@ -8,6 +8,11 @@ from .balls import (
     project_l2_ball,
     project_linf_ball,
 )
+from .birkhoff import (
+    Birkhoff,
+    project_birkhoff,
+    project_kl_birkhoff,
+)
 from .box_section import (
     BoxSection,
     project_box_section,
@@ -67,9 +72,15 @@ from .simplex import (
     project_simplex,
 )
 from .sinkhorn import sinkhorn
+from .transport import (
+    Transport,
+    project_kl_transport,
+    project_transport,
+)
 
 __all__ = [
     "Affine",
+    "Birkhoff",
     "Box",
     "BoxSection",
     "CappedSimplex",
@@ -87,13 +98,16 @@ __all__ = [
     "Reals",
     "SecondOrderCone",
     "Simplex",
+    "Transport",
     "isotonic_regression",
     "project_affine",
+    "project_birkhoff",
     "project_box",
     "project_box_section",
     "project_capped_simplex",
     "project_cube",
     "project_halfspace",
+    "project_kl_birkhoff",
     "project_kl_capped_simplex",
     "project_kl_cube",
     "project_kl_knapsack",
@@ -101,6 +115,7 @@ __all__ = [
     "project_kl_order_simplex",
     "project_kl_permutahedron",
     "project_kl_simplex",
+    "project_kl_transport",
     "project_knapsack",
     "project_l1_ball",
     "project_l2_ball",
@@ -111,5 +126,6 @@ __all__ = [
     "project_psd",
     "project_second_order_cone",
     "project_simplex",
+    "project_transport",
     "sinkhorn",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, NamedTuple
 
-from ..arrays import FloatInfo, check_axis, check_dtype, check_number, narrow, widen
+from ..arrays import FloatInfo, check_dtype, check_number, narrow, widen
 from ..backend import Array, Backend, backend_of
 from ..parameters import check_array, known_to
 
@@ -20,26 +20,20 @@ class Matrices(NamedTuple):
 
     backend: Backend
     x: Array
-    axis: int
     float_type: FloatInfo
     dtype: Any
 
     def close(self, y: Array) -> Array:
-        """Return `y`, shaped like the matrices, with the caller's axes and dtype."""
-        xp, last = self.backend.namespace, y.ndim - 1
-        y = narrow(xp, y, self.float_type, self.dtype)
-        if self.axis == last:
-            return y
-        first = self.axis - 1
-        return xp.permute_dims(y, (*range(first), last - 1, last, *range(first, last - 1)))
+        """Return `y` in the caller's dtype."""
+        return narrow(self.backend.namespace, y, self.float_type, self.dtype)
 
     def cast(self, x: Array) -> Array:
         """Return `x` in the dtype of the matrices."""
         return x if x.dtype == self.x.dtype else self.backend.namespace.astype(x, self.x.dtype)
 
 
-def open_matrices(x: Array, axis: int = -1, *others: Any, name: str = "x") -> Matrices:
-    """Check the array `x`; bring its axes `axis` - 1 (rows) and `axis` (columns) to the end.
+def open_matrices(x: Array, *others: Any, name: str = "x") -> Matrices:
+    """Check the array `x`, whose last two axes are those of matrices.
 
     `others` are the further arguments: the adapter is that of the one that is traced, if one is.
 
@@ -51,19 +45,13 @@ def open_matrices(x: Array, axis: int = -1, *others: Any, name: str = "x") -> Ma
         If it has no such axes, or they are empty.
     """
     backend = backend_of(x, *(other for other in others if other is not None))
-    xp = backend.namespace
     float_type = check_dtype(name, x)
-    if x.ndim < 2:
-        raise ValueError(f"`{name}` must have two axes or more; got shape {tuple(x.shape)}")
-    axis = check_axis(axis, x, name)
-    if axis == 0:
-        raise ValueError("`axis` must have the axis of the rows before it; got the first axis")
-    check_axis(axis - 1, x, name)
-    wide = widen(xp, known_to(backend, x), float_type)
-    if axis != x.ndim - 1:
-        others_first = (*range(axis - 1), *range(axis + 1, x.ndim))
-        wide = xp.permute_dims(wide, (*others_first, axis - 1, axis))
-    return Matrices(backend, wide, axis, float_type, x.dtype)
+    if x.ndim < 2 or 0 in x.shape[-2:]:
+        raise ValueError(
+            f"`{name}` must be non-empty matrices on its last two axes; got shape {tuple(x.shape)}"
+        )
+    wide = widen(backend.namespace, known_to(backend, x), float_type)
+    return Matrices(backend, wide, float_type, x.dtype)
 
 
 def marginal(problem: Matrices, name: str, value: Array, size: int) -> Array:

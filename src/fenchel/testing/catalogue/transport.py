@@ -41,6 +41,16 @@ def _temperatures(_: Any) -> Any:
     return np.asarray([0.7, 1.2])[:, None, None]
 
 
+def _projection(function: str, *draws: Draw, variant: str = "", **options: Any) -> Operator:
+    return Operator(
+        f"{function}({variant})" if variant else function,
+        f"fenchel.convex:{function}",
+        sample(*draws),
+        options=options,
+        differentiable=tuple(range(len(draws))),
+    )
+
+
 ENTRIES = (
     _of(""),
     _of("wide", scores=normal(2, 3, 5)),
@@ -52,4 +62,9 @@ ENTRIES = (
         options={"max_iter": 200, "tol": 1e-14},
     ),
     _of("gradient=unrolled", gradient="unrolled", max_iter=5, tol=None),
+    _projection("project_transport", normal(2, 4, 3), ROWS, COLUMNS),
+    _projection("project_transport", normal(2, 3, 4), COLUMNS, ROWS, variant="wide"),
+    _projection("project_birkhoff", normal(2, 4, 4)),
+    _projection("project_kl_transport", normal(2, 4, 3), ROWS, COLUMNS, temperature=2.0),
+    _projection("project_kl_birkhoff", normal(2, 3, 3), temperature=2.0),
 )
