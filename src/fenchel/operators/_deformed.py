@@ -102,7 +102,8 @@ def bregman_entries(xp: Any, y: Array, p: Array, alpha: Any) -> Array:
     p = floor(xp, p)
     ones = xp.ones_like(p)
     close = y < 4.0 * p
-    u, e = xp.where(close, y / p, ones), xp.where(close, (y - p) / p, xp.zeros_like(p))
+    near = xp.where(close, y, p)
+    u, e = near / p, (near - p) / p
     log_p = xp.log(p)
     inside = xp.exp(alpha * log_p) * generator(xp, u, e, alpha)
     # Far away y/p could overflow; there the plain difference cancels nothing.

@@ -180,7 +180,7 @@ def steep_formula(backend: Any, x: Array, alpha: Any) -> Array:
         base = (alpha - 1.0) * z + w ** (alpha - 1.0)
         p = xp.where(above, base ** (1.0 / (alpha - 1.0)), xp.zeros_like(x))
         # dp_i/dw = (w / p_i)^(alpha - 2)
-        rate = xp.where(above, w / xp.where(above, p, xp.ones_like(p)), xp.zeros_like(p))
+        rate = xp.where(above, w / xp.where(above, p, xp.ones_like(p)), xp.ones_like(p))
         rate = xp.where(above, rate ** (alpha - 2.0), xp.zeros_like(p))
         excess = xp.sum(p, axis=-1, keepdims=True) + at_edge * w - 1.0
         slope = at_edge + xp.sum(rate, axis=-1, keepdims=True)

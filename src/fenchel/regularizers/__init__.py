@@ -9,16 +9,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .binary import BinaryGini, BinaryShannon
+    from .entropic import Entropic
+    from .f_divergence import FDivergence
+    from .norm_entropy import NormEntropy
+    from .pnorm import PNorm
     from .squared_norm import SquaredNorm
     from .tsallis import Gini, Shannon, Tsallis
 
 _HOME = {
+    "binary": ("BinaryGini", "BinaryShannon"),
+    "entropic": ("Entropic",),
+    "f_divergence": ("FDivergence",),
+    "norm_entropy": ("NormEntropy",),
+    "pnorm": ("PNorm",),
     "squared_norm": ("SquaredNorm",),
     "tsallis": ("Gini", "Shannon", "Tsallis"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["Gini", "Shannon", "SquaredNorm", "Tsallis"]
+__all__ = [
+    "BinaryGini",
+    "BinaryShannon",
+    "Entropic",
+    "FDivergence",
+    "Gini",
+    "NormEntropy",
+    "PNorm",
+    "Shannon",
+    "SquaredNorm",
+    "Tsallis",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,8 @@ the temperature; on the simplex they are also shifted by their maximum, and -inf
   two non-negative terms in which nothing cancels. On the simplex slack_i =
   tau + phi'(0) - z_i >= 0 where point_i = 0, and 0 elsewhere and at entries that are out.
 - `_value(backend, p)`, `_max(backend, z)`, `_bregman(backend, y, p)`: one number a row (...,);
-  `_max` of a row that is all out is 0.
+  `_max` of a row that is all out is 0. `_value` may be told which entries are `inside`: the others
+  are 0 for all the same, but where Omega(p) does not see a 0 as nothing they must not count.
 - `_slope(backend, p)` = grad Psi(p) and `_curvature(backend, p)` = phi''(p), entry by entry.
 
 Where phi'(0) or phi''(0) is infinite, an entry below the smallest normal number counts as that
@@ -22,6 +23,9 @@ loss above is right although the point has underflowed. All are differentiable f
 arrays, array fields of the regularizer included. Where these are laid out along another axis than
 the last, call the methods of `_oriented(ndim, axis)`; pass `_parameters()` to
 `operators._arguments.prepare`.
+
+Where `elementwise`, every entry is an event: "one number a row" is one an entry. Where `matrix`,
+the event is a matrix, and its number is the sum of those of its rows.
 """
 
 from __future__ import annotations
@@ -29,13 +33,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
-from ..arrays import axis_last, check_dtype, narrow
+from ..arrays import FloatInfo, check_dtype, narrow
 from ..backend import backend_of
-from ..operators._arguments import finish, prepare, temperature_of, with_temperature
+from ..operators._arguments import Prepared, finish, prepare, temperature_of, with_temperature
 from ..operators._scores import hard_argmax, shifted
-from ..parameters import check_array, known_to
+from ..parameters import check_array, check_mask, known_to
 
-__all__ = ["Link", "Regularizer", "below_normal", "capped_slack", "simplex_slack", "turned"]
+__all__ = ["Link", "Regularizer"]
 
 Array = Any
 
@@ -47,6 +51,17 @@ class Link(NamedTuple):
     slack: Array
 
 
+class _Rows(NamedTuple):
+    """What `operators._arguments.prepare` returns, and the array that it prepared."""
+
+    backend: Any
+    x: Array
+    axis: int
+    info: FloatInfo
+    dtype: Any
+    source: Array
+
+
 class Regularizer(ABC):
     """A convex function Omega on a convex set, with its conjugate and its Bregman divergence.
 
@@ -55,7 +70,12 @@ class Regularizer(ABC):
 
     domain: Any
     simplex: bool = False
-    elementwise: bool = False  # every entry is an event of its own: "rows" are entries
+    elementwise: bool = False
+
+    @property
+    def matrix(self) -> bool:
+        """Whether a point is a matrix."""
+        return False
 
     def value(self, p: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
         """Return Omega(p) of each row.
@@ -82,9 +102,11 @@ class Regularizer(ABC):
             If the axis is empty or out of range.
         """
         check_dtype("p", p)
-        ready = prepare(p, axis, where, self._parameters(), masked=0.0)
-        own = self._oriented(ready.x.ndim, ready.axis)
-        return _rows_out(ready, own._value(ready.backend, ready.x), self.elementwise)
+        ready, mask, own = self._open(p, axis, where, (), 0.0)
+        inside = None
+        if mask is not None:
+            inside = check_mask(ready.backend, mask, ready.source, ready.axis)
+        return self._close(ready, own._value(ready.backend, ready.x, inside))
 
     def argmax(
         self,
@@ -120,17 +142,17 @@ class Regularizer(ABC):
         ValueError
             If `temperature` is negative, or the axis is empty or out of range.
         """
-        ready = prepare(x, axis, where, (temperature, *self._parameters()), masked=self._masked())
+        ready, _, own = self._open(x, axis, where, (temperature,), self._masked())
         backend = ready.backend
-        own = self._oriented(ready.x.ndim, ready.axis)
-        temperature = temperature_of(backend, temperature, x, ready.axis)
+        temperature = self._temperature(ready, temperature)
         y = with_temperature(
             backend,
             temperature,
             lambda positive: own._argmax(backend, own._scaled(backend, ready.x, positive)),
             lambda: own._hard(backend, ready.x),
         )
-        return finish(ready, y)
+        y = finish(Prepared(*ready[:5]), y)
+        return y[..., 0] if self.elementwise else y
 
     def max(
         self,
@@ -169,18 +191,15 @@ class Regularizer(ABC):
         ValueError
             If `temperature` is negative, or the axis is empty or out of range.
         """
-        ready = prepare(x, axis, where, (temperature, *self._parameters()), masked=self._masked())
+        ready, _, own = self._open(x, axis, where, (temperature,), self._masked())
         backend = ready.backend
-        own = self._oriented(ready.x.ndim, ready.axis)
-        temperature = temperature_of(backend, temperature, x, ready.axis)
         y = with_temperature(
             backend,
-            temperature,
+            self._temperature(ready, temperature),
             lambda positive: own._soft_maximum(backend, ready.x, positive),
             lambda: own._hard_maximum(backend, ready.x),
         )
-        y = y if self.elementwise else y[..., 0]
-        return _rows_out(ready, y, self.elementwise)
+        return self._close(ready, y if self.elementwise else y[..., 0])
 
     def bregman(
         self, y: Array, p: Array, /, *, axis: int = -1, where: Array | None = None
@@ -209,18 +228,16 @@ class Regularizer(ABC):
             If their shapes differ, or the axis is empty or out of range.
         """
         check_dtype("y", y)
-        options = (p, *self._parameters())
-        ready = prepare(y, axis, where, options, masked=0.0)
+        ready, _, own = self._open(y, axis, where, (p,), 0.0)
         check_array("p", p, ready.backend)
         check_dtype("p", p)
         if tuple(p.shape) != tuple(y.shape):
             raise ValueError(f"`p` must have the shape {tuple(y.shape)}; got {tuple(p.shape)}")
         if p.dtype != y.dtype:
             p = ready.backend.namespace.astype(p, y.dtype)
-        base = prepare(known_to(ready.backend, p), axis, where, options, masked=0.0)
-        own = self._oriented(ready.x.ndim, ready.axis)
-        rows = own._divergence(ready.backend, ready.x, base.x)
-        return _rows_out(ready, rows, self.elementwise)
+        p = known_to(ready.backend, p)
+        base = self._open(p, axis, where, (y,), 0.0)[0]
+        return self._close(ready, own._divergence(ready.backend, ready.x, base.x))
 
     @abstractmethod
     def _argmax(self, backend: Any, z: Array) -> Array:
@@ -231,7 +248,7 @@ class Regularizer(ABC):
         """Return the slack of maximisers."""
 
     @abstractmethod
-    def _value(self, backend: Any, p: Array) -> Array:
+    def _value(self, backend: Any, p: Array, inside: Array | None = None) -> Array:
         """Return Omega of each row."""
 
     @abstractmethod
@@ -266,9 +283,44 @@ class Regularizer(ABC):
         """Return the score of an entry that takes no part."""
         return float("-inf")
 
+    def _takes_mask(self) -> bool:
+        """Return whether entries can be left out."""
+        return True
+
     def _divergence(self, backend: Any, y: Array, p: Array) -> Array:
         """Return the Bregman divergence, infinite where a zero of p makes it so."""
         return self._bregman(backend, y, p)
+
+    def _open(
+        self, x: Array, axis: int, where: Array | None, options: tuple[Any, ...], masked: float
+    ) -> tuple[_Rows, Array | None, Regularizer]:
+        """Check and prepare an argument; return its rows, its mask, and who works on them."""
+        if self.elementwise:
+            x, where, axis = _one_entry(x), None if where is None else _one_entry(where), -1
+        if self.matrix and axis not in (-1, x.ndim - 1):
+            raise ValueError(f"`axis` must be -1 for a set of matrices; got axis={axis}")
+        if where is not None and not self._takes_mask():
+            raise ValueError(
+                f"`where` must be None on {type(self.domain).__name__}: no entry can be left out"
+            )
+        ready = prepare(x, axis, where, (*options, *self._parameters()), masked=masked)
+        rows = _Rows(*ready, x)
+        return rows, where, self._oriented(ready.x.ndim, ready.axis)
+
+    def _temperature(self, ready: _Rows, value: Any) -> Any:
+        """Return the temperature as a number or an array (..., 1)."""
+        if self.elementwise and getattr(value, "ndim", 0) > 0:
+            value = _one_entry(value)
+        return temperature_of(ready.backend, value, ready.source, ready.axis)
+
+    def _close(self, ready: _Rows, rows: Array) -> Array:
+        """Return one number an event in the caller's dtype."""
+        xp = ready.backend.namespace
+        if self.elementwise:
+            rows = rows[..., 0]
+        elif self.matrix:
+            rows = xp.sum(rows, axis=-1)
+        return narrow(xp, rows, ready.info, ready.dtype)
 
     def _scaled(self, backend: Any, x: Array, temperature: Any) -> Array:
         """Return x / temperature, on the simplex shifted."""
@@ -285,6 +337,8 @@ class Regularizer(ABC):
         """Return the maximum (..., 1) at a positive temperature."""
         xp = backend.namespace
         z = self._scaled(backend, x, temperature)
+        if self.elementwise:
+            return temperature * self._max(backend, z)
         y = temperature * self._max(backend, z)[..., None]
         if not self.simplex:
             return y
@@ -303,59 +357,6 @@ class Regularizer(ABC):
         return xp.where(nothing, xp.full_like(y, float("-inf")), y)
 
 
-def below_normal(xp: Any, p: Array) -> Array:
-    """Whether an entry counts as 0."""
-    return p < float(xp.finfo(p.dtype).smallest_normal)
-
-
-def simplex_slack(backend: Any, z: Array, point: Array, slope: Array) -> Array:
-    """Return tau + phi'(0) - z where the point is 0, for `slope` = phi'(point)."""
-    xp = backend.namespace
-    data, p = backend.stop_gradient(z), backend.stop_gradient(point)
-    out = data == float("-inf")
-    zeros = xp.zeros_like(z)
-    z = xp.where(out, zeros, z)
-    # The largest entry determines tau best.
-    top = xp.argmax(p, axis=-1, keepdims=True)
-    tau = xp.take_along_axis(z - slope, top, axis=-1)
-    slack = xp.where(below_normal(xp, p) & ~out, tau + slope - z, zeros)
-    return xp.where(slack < 0, zeros, slack)
-
-
-def capped_slack(backend: Any, rest: Array, point: Array, out: Array, high: float) -> Array:
-    """Return grad Psi(point) - z + tau on {0 <= p <= high, sum p = k}, given grad Psi(point) - z.
-
-    tau makes it 0 on the free entries, at least 0 at the entries of 0, at most 0 at those of
-    `high`; it is found at the most interior entry, or between the bounds if there is none.
-    """
-    xp = backend.namespace
-    p = backend.stop_gradient(point)
-    low, top = (p <= 0) & ~out, p >= high
-    free = ~(low | top | out)
-    inner = xp.where(free, xp.minimum(p, high - p), xp.zeros_like(p))
-    place = xp.argmax(inner, axis=-1, keepdims=True)
-    inside = -xp.take_along_axis(rest, place, axis=-1)
-    infinity = xp.full_like(rest, float("inf"))
-    lowest = xp.min(xp.where(low, rest, infinity), axis=-1, keepdims=True)
-    highest = xp.max(xp.where(top, rest, -infinity), axis=-1, keepdims=True)
-    edge = xp.where(xp.isfinite(lowest), -lowest, -highest)
-    edge = xp.where(xp.isfinite(edge), edge, xp.zeros_like(edge))
-    tau = xp.where(xp.any(free, axis=-1, keepdims=True), inside, edge)
-    zeros = xp.zeros_like(rest)
-    slack = rest + tau
-    slack = xp.where(low & (slack > 0), slack, xp.where(top & (slack < 0), slack, zeros))
-    return xp.where(xp.isnan(p), rest, slack)
-
-
-def turned(value: Any, ndim: int, axis: int) -> Any:
-    """Return an array field with `axis` of rows of `ndim` dimensions moved to the end."""
-    if isinstance(value, float) or value.ndim != ndim or axis == ndim - 1:
-        return value
-    return axis_last(backend_of(value).namespace, value, axis)
-
-
-def _rows_out(ready: Any, rows: Array, elementwise: bool) -> Array:
-    """Return one number a row in the caller's dtype."""
-    if elementwise:
-        return finish(ready, rows)
-    return narrow(ready.backend.namespace, rows, ready.info, ready.dtype)
+def _one_entry(x: Array) -> Array:
+    """Return x with every entry a row of its own."""
+    return backend_of(x).namespace.expand_dims(x, axis=-1)

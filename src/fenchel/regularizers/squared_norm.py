@@ -7,7 +7,9 @@ from typing import Any
 
 from ..convex import CappedSimplex, Simplex
 from ..trees import register_dataclass
-from ._rows import Regularizer, capped_slack
+from ._fields import finite_scores
+from ._sets import OnSet
+from ._slacks import capped_slack
 
 __all__ = ["SquaredNorm"]
 
@@ -16,7 +18,7 @@ Array = Any
 
 @register_dataclass()
 @dataclass(frozen=True, eq=False)
-class SquaredNorm(Regularizer):
+class SquaredNorm(OnSet):
     r"""Half the squared norm on a convex set, :math:`\Omega(p) = \frac12 \|p\|^2` for p in it.
 
     Its argmax is the Euclidean projection on the set, its Bregman divergence half the squared
@@ -25,8 +27,8 @@ class SquaredNorm(Regularizer):
     Parameters
     ----------
     set
-        A set of `fenchel.convex`, or any object with `project(x)`, and `linear_argmax(x)` if the
-        temperature may be 0.
+        A set of `fenchel.convex`, or any object with `project(x)`, and with `linear_argmax(x)` if
+        the temperature may be 0.
 
     Notes
     -----
@@ -46,31 +48,19 @@ class SquaredNorm(Regularizer):
 
     set: Any
 
-    @property
-    def domain(self) -> Any:
-        """The set."""
-        return self.set
-
     def _argmax(self, backend: Any, z: Array) -> Array:
         return self.set.project(z)
 
     def _slack(self, backend: Any, z: Array, point: Array) -> Array:
-        xp = backend.namespace
-        out = backend.stop_gradient(z) == float("-inf")
-        rest = xp.where(out, xp.zeros_like(z), point - xp.where(out, xp.zeros_like(z), z))
+        inside, out = finite_scores(backend, z)
+        rest = backend.namespace.where(out, inside, point - inside)
         if isinstance(self.set, Simplex | CappedSimplex):
             high = float("inf") if isinstance(self.set, Simplex) else 1.0
             return capped_slack(backend, rest, point, out, high)
         return rest
 
-    def _value(self, backend: Any, p: Array) -> Array:
+    def _value(self, backend: Any, p: Array, inside: Array | None = None) -> Array:
         return backend.namespace.sum(p * p, axis=-1) / 2.0
-
-    def _max(self, backend: Any, z: Array) -> Array:
-        xp = backend.namespace
-        p = self._argmax(backend, z)
-        inside = xp.where(backend.stop_gradient(z) == float("-inf"), xp.zeros_like(z), z)
-        return xp.sum(p * (inside - p / 2.0), axis=-1)
 
     def _bregman(self, backend: Any, y: Array, p: Array) -> Array:
         return backend.namespace.sum((y - p) ** 2, axis=-1) / 2.0

@@ -13,7 +13,9 @@ from ..operators.entmax import entmax_scores
 from ..operators.softmax import softmax_formula
 from ..parameters import row_parameter
 from ..trees import register_dataclass
-from ._rows import Regularizer, below_normal, simplex_slack, turned
+from ._fields import finite_scores, turned
+from ._rows import Regularizer
+from ._slacks import below_normal, simplex_slack
 
 __all__ = ["Gini", "Shannon", "Tsallis"]
 
@@ -38,7 +40,7 @@ class _Entropy(Regularizer):
     def _slack(self, backend: Any, z: Array, point: Array) -> Array:
         return simplex_slack(backend, z, point, self._slope(backend, point))
 
-    def _value(self, backend: Any, p: Array) -> Array:
+    def _value(self, backend: Any, p: Array, inside: Array | None = None) -> Array:
         xp, alpha = backend.namespace, self._alpha(backend, p)
         return xp.sum(p * log_alpha(xp, floor(xp, p), alpha), axis=-1) / _last(alpha)
 
@@ -48,7 +50,7 @@ class _Entropy(Regularizer):
             total = xp.sum(xp.exp(z), axis=-1)
             return xp.log(xp.where(total == 0, xp.ones_like(total), total))
         p = self._argmax(backend, z)
-        inside = xp.where(backend.stop_gradient(z) == float("-inf"), xp.zeros_like(z), z)
+        inside, _ = finite_scores(backend, z)
         return xp.sum(p * inside, axis=-1) - self._value(backend, p)
 
     def _bregman(self, backend: Any, y: Array, p: Array) -> Array:
