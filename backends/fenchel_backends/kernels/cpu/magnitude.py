@@ -10,6 +10,7 @@ import numpy as np
 from .conjugate import conjugate
 from .extrema import extrema
 from .jit import Rows, compiled, own
+from .powers import power
 from .roots import ceiling, solve
 
 __all__ = ["fused_topk_magnitude", "fused_topk_magnitude_vjp", "magnitude_threshold"]
@@ -127,6 +128,16 @@ def _saturated_value(s: float, length: float, q: float) -> float:
 
 
 @compiled
+def _slope(u: float, q: float) -> float:
+    """u^(q-2): the derivative of u^(q-1), but for a factor."""
+    if q == 2.0:
+        return 1.0
+    if q == 3.0:
+        return u
+    return u * u if q == 4.0 else power(u, q - 2.0)
+
+
+@compiled
 def _apply(x: Rows, t: float, step: float, length: float, q: float, debias: bool, y: Rows) -> None:
     root = t + step
     if root <= 0.0:
@@ -142,7 +153,7 @@ def _apply(x: Rows, t: float, step: float, length: float, q: float, debias: bool
             value = s if debias else _saturated_value(s, length, q)
         else:
             u = above * scale
-            raw = u if q == 2.0 else (u * u * u if q == 4.0 else u ** (q - 1.0))
+            raw = u * _slope(u, q)
             value = s - root + raw if debias else raw
         y[i] = -value if (x[i] < 0.0) & (value != 0.0) else value  # no zero of minus sign
 
@@ -174,9 +185,9 @@ def _corrected(x: Rows, t: float, k: float, length: float, q: float) -> float:
             shares += 1.0
         elif above > 0.0:
             u = above / length
-            power = u ** (q - 2.0)
-            shares += power * u / t
-            slope += (q - 1.0) / length * power / t + power * u / (t * t)
+            rise = _slope(u, q)
+            shares += rise * u / t
+            slope += (q - 1.0) / length * rise / t + rise * u / (t * t)
     return t + (shares - k) / slope if slope > 0.0 else t
 
 
@@ -192,7 +203,7 @@ def _pull(
         if above >= width:
             left -= 1.0
         elif above > 0.0:
-            a = lead * (above / length) ** (q - 2.0) if q != 2.0 else lead
+            a = lead * _slope(above / length, q)
             signed = g[i] if x[i] > 0.0 else -g[i]
             cross += ((1.0 + a) if debias else a) * signed
             weight += a
@@ -210,7 +221,7 @@ def _pull(
                 a = lead * ((s - _saturated_value(s, length, q)) / length) ** (q - 2.0)
                 pulled *= a / (1.0 + a)
         else:
-            a = lead * (above / length) ** (q - 2.0) if q != 2.0 else lead
+            a = lead * _slope(above / length, q)
             pulled = (1.0 + a) * signed - a * mean if debias else a * (signed - mean)
         gx[i] = pulled if x[i] > 0.0 else -pulled
 

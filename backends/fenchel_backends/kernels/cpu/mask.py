@@ -9,11 +9,23 @@ import numpy as np
 from .conjugate import snapped
 from .extrema import extrema, finite_extrema, share_infinities
 from .jit import Rows, compiled, own, reducing
+from .powers import power
 from .roots import solve
 
 __all__ = ["fused_topk_mask", "fused_topk_mask_vjp", "mask_threshold"]
 
 _TINY = 1e-290  # stands for a temperature of 0
+_CHUNK = 128
+
+
+@reducing
+def _between(x: Rows, t: float, scale: float) -> int:
+    """Count entries that lie clearly on neither side of a hard threshold."""
+    count = 0
+    for i in range(x.size):
+        u = (x[i] - t) * scale
+        count += (u > 0.3) & (u < 0.7)
+    return count
 
 
 @compiled
@@ -23,11 +35,13 @@ def _gap_threshold(x: Rows, k: float, t: float, length: float) -> float:
     Near such thresholds every entry lies clearly on one side; u^(q-1) may be far below rounding
     where u is not, so that t itself can sit beside their interval.
     """
+    # a soft row has an entry between among the first few: a chunk of them is one vector pass
+    for start in range(0, x.size, _CHUNK):
+        if _between(x[start : start + _CHUNK], t, 1.0 / length) > 0:
+            return t
     low, high, count = -np.inf, np.inf, 0
     for value in x:
         u = (value - t) / length
-        if 0.3 < u < 0.7:
-            return t
         if u < 0.5:
             low = max(low, np.float64(value))
         else:
@@ -39,29 +53,29 @@ def _gap_threshold(x: Rows, k: float, t: float, length: float) -> float:
 
 
 @compiled
-def mask_root(x: Rows, k: float, length: float, q: float) -> tuple[float, float]:
-    """Threshold of a row and the correction below its resolution."""
+def mask_root(x: Rows, k: float, length: float, q: float) -> tuple[float, float, int]:
+    """Threshold of a row, the correction below its resolution, and the number of +inf."""
     low, high = extrema(x)
     if np.isnan(low + k) or np.isnan(high + length):
-        return np.nan, 0.0
+        return np.nan, 0.0, 0
     if k <= 0.0:
-        return np.inf, 0.0
+        return np.inf, 0.0, 0
     below = above = 0
     if low == -np.inf or high == np.inf:
         low, high, below, above = finite_extrema(x)
     if below + above == x.size:
-        return 0.0, 0.0
+        return 0.0, 0.0, above
     length = max(length, _TINY)
     if k >= x.size - below:
-        return low - length, 0.0
+        return low - length, 0.0, above
     if k <= above:
-        return high, 0.0
+        return high, 0.0, above
     t, step = solve(x, k, length, q, False, low - length, high)
     if k == np.floor(k):
         gap = _gap_threshold(x, k, t, length)
         if gap != t:
-            return gap, 0.0
-    return t, step
+            return gap, 0.0, above
+    return t, step, above
 
 
 @compiled
@@ -89,7 +103,8 @@ def _apply(x: Rows, t: float, step: float, length: float, q: float, y: Rows) -> 
             y[i] = u * u * u
     else:
         for i in range(x.size):
-            y[i] = min(max(((x[i] - t) - step) * scale, 0.0), 1.0) ** (q - 1.0)
+            u = min(max(((x[i] - t) - step) * scale, 0.0), 1.0)
+            y[i] = power(u, q - 1.0) if (u > 0.0) & (u < 1.0) else u
 
 
 @compiled
@@ -98,7 +113,7 @@ def fused_topk_mask(x: Rows, params: Rows, y: Rows, threshold: Rows) -> None:
     for r in range(x.shape[0]):
         k, length = own(params, r, 0), own(params, r, 1)
         q = snapped(own(params, r, 2), x.itemsize)
-        t, step = mask_root(x[r], k, length, q)
+        t, step, above = mask_root(x[r], k, length, q)
         threshold[r] = t
         if t == np.inf:
             y[r] = 0.0
@@ -106,7 +121,8 @@ def fused_topk_mask(x: Rows, params: Rows, y: Rows, threshold: Rows) -> None:
             y[r] = np.nan
         else:
             _apply(x[r], t, step, length, q, y[r])
-            share_infinities(x[r], k, y[r])
+            if above > 0:
+                share_infinities(x[r], k, y[r])
 
 
 @reducing
@@ -121,6 +137,14 @@ def _moments(g: Rows, x: Rows, t: float, scale: float, q: float) -> tuple[float,
             cross += inside * g[i]
             weight += inside
             total += v
+    elif q == 3.0:
+        for i in range(x.size):
+            u = (x[i] - t) * scale
+            v = min(max(u, 0.0), 1.0)
+            inside = v if u < 1.0 else 0.0
+            cross += inside * g[i]
+            weight += inside
+            total += v * v
     elif q == 4.0:
         for i in range(x.size):
             u = (x[i] - t) * scale
@@ -133,13 +157,10 @@ def _moments(g: Rows, x: Rows, t: float, scale: float, q: float) -> tuple[float,
     else:
         for i in range(x.size):
             u = (x[i] - t) * scale
-            if u >= 1.0:
-                total += 1.0
-            elif u > 0.0:
-                h = u ** (q - 2.0)
-                cross += h * g[i]
-                weight += h
-                total += h * u
+            h = power(u, q - 2.0) if (u > 0.0) & (u < 1.0) else 0.0
+            cross += h * g[i]
+            weight += h
+            total += 1.0 if u >= 1.0 else h * u
     return cross, weight, total
 
 
@@ -150,6 +171,10 @@ def _pull(g: Rows, x: Rows, t: float, scale: float, q: float, mean: float, gx: R
         for i in range(x.size):
             u = (x[i] - t) * scale
             gx[i] = slope * (g[i] - mean) if (u > 0.0) & (u < 1.0) else 0.0
+    elif q == 3.0:
+        for i in range(x.size):
+            u = (x[i] - t) * scale
+            gx[i] = slope * u * (g[i] - mean) if (u > 0.0) & (u < 1.0) else 0.0
     elif q == 4.0:
         for i in range(x.size):
             u = (x[i] - t) * scale
@@ -157,7 +182,8 @@ def _pull(g: Rows, x: Rows, t: float, scale: float, q: float, mean: float, gx: R
     else:
         for i in range(x.size):
             u = (x[i] - t) * scale
-            gx[i] = slope * u ** (q - 2.0) * (g[i] - mean) if (u > 0.0) & (u < 1.0) else 0.0
+            h = power(u, q - 2.0) if (u > 0.0) & (u < 1.0) else 0.0
+            gx[i] = slope * h * (g[i] - mean)
 
 
 @compiled

@@ -9,32 +9,52 @@ import numpy as np
 
 from .extrema import extrema
 from .isotonic import singletons
-from .jit import Rows, compiled, own
+from .jit import Rows, compiled, own, reducing
+from .powers import power
 
 __all__ = ["pnorm_isotonic_blocks"]
 
 _HALVINGS = 200
+_LARGEST = 1e300  # the power of an infinite gap would not be a number
 
 
-@compiled
+@reducing
 def _slope(y: Rows, weights: Rows, v: float, p: float) -> tuple[float, float]:
     """Derivative of the loss of a block at v, and its second derivative."""
     first, second = 0.0, 0.0
-    for i in range(y.size):
-        gap = v - y[i]
-        if gap == 0.0 or weights[i] == 0.0:
-            continue
-        power = weights[i] * (abs(gap) if p == 2.0 else abs(gap) ** (p - 1.0))
-        first += power if gap > 0.0 else -power
-        second += (p - 1.0) * power / abs(gap)
-    return first, second
+    if p == 3.0:
+        for i in range(y.size):
+            gap = v - y[i]
+            curve = weights[i] * abs(gap)
+            first += curve * gap
+            second += curve
+    elif p == 4.0:
+        for i in range(y.size):
+            gap = v - y[i]
+            curve = weights[i] * (gap * gap)
+            first += curve * gap
+            second += curve
+    elif p == 1.5:
+        for i in range(y.size):
+            gap = v - y[i]
+            curve = weights[i] / np.sqrt(abs(gap)) if gap != 0.0 else 0.0
+            first += curve * gap
+            second += curve
+    else:
+        for i in range(y.size):
+            gap = v - y[i]
+            size = min(abs(gap), _LARGEST)
+            curve = weights[i] * power(size, p - 2.0) if gap != 0.0 else 0.0
+            first += curve * gap
+            second += curve
+    return first, (p - 1.0) * second
 
 
 @compiled
 def _block_value(y: Rows, weights: Rows, p: float, low: float, high: float) -> float:
     """Minimiser of the loss of a block, which lies in [low, high]."""
-    v = 0.5 * (low + high)
-    for step in range(_HALVINGS):
+    v, before, last = 0.5 * (low + high), high - low, high - low
+    for _ in range(_HALVINGS):
         first, second = _slope(y, weights, v, p)
         if first == 0.0:
             break
@@ -43,10 +63,11 @@ def _block_value(y: Rows, weights: Rows, p: float, low: float, high: float) -> f
         else:
             high = v
         moved = v - first / second
-        # for p < 2 Newton's step overshoots an entry near the root to and fro: halve now and then
-        if step % 3 == 2 or not low < moved < high:
+        # for p < 2 Newton's step overshoots an entry near the root to and fro: halve instead
+        if not low < moved < high or abs(moved - v) > 0.5 * before:
             moved = low + 0.5 * (high - low)
-        if abs(moved - v) <= 2.2e-16 * abs(v) or not low < moved < high:
+        before, last = last, abs(moved - v)
+        if last <= 2.2e-16 * abs(v) or not low < moved < high:
             return moved
         v = moved
     return v

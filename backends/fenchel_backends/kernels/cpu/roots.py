@@ -10,6 +10,7 @@ the bracket, whose number is halved by probing at a kink of one of them.
 import numpy as np
 
 from .jit import Rows, compiled, reducing
+from .powers import power
 
 __all__ = ["solve"]
 
@@ -65,13 +66,13 @@ def _power_sums(
     total, free, slope, top = 0.0, 0.0, 0.0, cap ** (q - 1.0)
     for i in range(x.size):
         u = (x[i] - t) * scale
-        if u >= cap:
-            total += top
-        elif u > 0.0:
-            power = u ** (q - 1.0)
-            total += power
-            free += power
-            slope += power / u
+        v = min(max(u, 0.0), cap)
+        # of the two powers that are needed one is a product
+        w = power(v, q - 2.0) if (u > 0.0) & (u < cap) else 0.0
+        part = w * v
+        total += top if u >= cap else part
+        free += part
+        slope += w
     return total, free, slope
 
 
@@ -98,8 +99,11 @@ def _residual(itemsize: int) -> float:
 def _power_step(excess: float, free: float, q: float) -> float:
     """Excess as seen through the (q-1)-th root of the free mass, which is closer to linear."""
     wanted = free - excess
-    if q == 2.0 or wanted <= 0.0 or abs(excess) < 1e-4 * free:
+    if q == 2.0 or wanted <= 0.0:
         return excess
+    if abs(excess) < 2.0 * free:
+        # the same to second order, without a power
+        return excess / (1.0 - (q - 2.0) / (2.0 * (q - 1.0)) * (excess / free))
     return float((q - 1.0) * free * (1.0 - (wanted / free) ** (1.0 / (q - 1.0))))
 
 
@@ -233,6 +237,16 @@ def _first_guess(
 
 
 @compiled
+def _whole_guess(x: Rows, k: float, length: float, q: float, low: float, high: float) -> float:
+    """The root of the mask for the nearest exponent with a fast loop, to three digits."""
+    whole = min(max(np.round(q), 2.0), 4.0)
+    t = _first_guess(x, k, length, whole, False, low, high)
+    found = _solve_full(x, k, length, whole, False, low, high, t, 1e-3 * k)
+    guess = found[0] + found[1]
+    return guess if low < guess < high else t
+
+
+@compiled
 def solve(
     x: Rows, k: float, length: float, q: float, magnitude: bool, low: float, high: float
 ) -> tuple[float, float]:
@@ -241,7 +255,10 @@ def solve(
     ``t + correction`` solves the equation better than any float does: a caller that forms
     ``(x - t) - correction`` keeps it.
     """
-    t = _first_guess(x, k, length, q, magnitude, low, high)
+    if magnitude or q == 2.0 or q == 3.0 or q == 4.0:
+        t = _first_guess(x, k, length, q, magnitude, low, high)
+    else:
+        t = _whole_guess(x, k, length, q, low, high)
     enough = _residual(x.itemsize) * k
     t, step, low, high, found = _solve_full(x, k, length, q, magnitude, low, high, t, enough)
     if not found:
