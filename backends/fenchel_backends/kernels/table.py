@@ -11,7 +11,7 @@ and "rows" outputs of shape (R,). Inputs are never written, and every loop is bo
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FUSED", "KERNELS", "FusedSpec", "KernelSpec", "Output"]
+__all__ = ["FUSED", "KERNELS", "LOSSES", "FusedSpec", "KernelSpec", "Output", "row_integers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +140,38 @@ FUSED: dict[str, FusedSpec] = {
         FusedSpec("soft_sort", ("x", "order"), ("temperature", "descending"), (_VALUE, _BLOCKS)),
     )
 }
+
+_LOSS = (Output("loss", "rows"), Output("gradient", "entries"))
+_LOSS_PARAMS: dict[str, tuple[str, ...]] = {
+    "logistic": (),
+    "sparsemax": (),
+    "entmax15": (),
+    "entmax": ("alpha",),
+    "fitzpatrick_logistic": (),
+    "fitzpatrick_sparsemax": (),
+}
+
+LOSSES: dict[str, KernelSpec] = {
+    f"loss_{name}_{kind}": KernelSpec(f"loss_{name}_{kind}", ("x", target), params, _LOSS)
+    for name, params in _LOSS_PARAMS.items()
+    for kind, target in (("index", "label"), ("dense", "target"))
+}
+"""Losses with their gradients. The input "label" is one int64 a row, of shape (R, 1); a row whose
+label is out of range is NaN. Each is a structure kernel and a fused rule: its pullback multiplies
+the gradient."""
+
+
+def row_integers(name: str) -> bool:
+    """Whether an input of a loss kernel holds one integer a row.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input in the table.
+
+    Examples
+    --------
+    >>> [row_integers(name) for name in LOSSES["loss_logistic_index"].inputs]
+    [False, True]
+    """
+    return name == "label"

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "at", "compiled", "reducing"]
+__all__ = ["Rows", "at", "compiled", "inlined", "reducing"]
 
 Rows = NDArray[Any]
 """A floating or integer row (n,), or rows (R, n), C-contiguous."""
@@ -51,6 +51,12 @@ def reducing(function: _F) -> _F:
     flags = {"reassoc", "contract", "nsz"}
     compiler = numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
     return cast(_F, _stamped(compiler(function)))
+
+
+def inlined(function: _F) -> _F:
+    """Compile into the loop that calls it, with fused multiply-adds and nothing else reordered."""
+    compiler = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+    return cast(_F, compiler(function))
 
 
 @compiled
