@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .table import FUSED, KERNELS, LOSSES, Output
+from .table import FUSED, KERNELS, Output
 
 __all__ = [
     "FusedRule",
@@ -48,8 +48,6 @@ _MODULES = {
     "dykstra": "dykstra",
     "soft_rank": "ranking",
     "soft_sort": "ranking",
-    "loss_rows": "loss_pullback",
-    **{name: name.rpartition("_")[0] for name in LOSSES},
 }
 
 
@@ -177,11 +175,6 @@ def pack(params: Sequence[Any], batch: tuple[int, ...], dtype: np.dtype[Any]) ->
     return packed.reshape(-1, len(params))
 
 
-def _allocate(output: Output, batch: tuple[int, ...], n: int, dtype: np.dtype[Any]) -> Array:
-    extent = n if output.extent == "entries" else 1
-    return np.empty((*batch, extent), np.int32 if output.dtype == "int32" else dtype.char)
-
-
 def row_call(
     kernel: Callable[..., None],
     inputs: Sequence[Array],
@@ -214,16 +207,27 @@ def row_call(
     >>> row_call(kernel, (y,), pack((1,), (), y.dtype), spec.outputs)[0]
     array([0, 0, 2], dtype=int32)
     """
-    first = inputs[0]
-    dtype, shape = first.dtype, first.shape
-    batch, n = shape[:-1], shape[-1]
-    results = [_allocate(output, batch, n, dtype) for output in outputs]
-    flat = [
-        y.reshape(-1, n) if output.extent == "entries" else y.ravel()
-        for y, output in zip(results, outputs, strict=True)
+    shape = inputs[0].shape
+    flat = [flatten(x) for x in inputs]
+    results = _buffers([_kind(output) for output in outputs], flat[0].shape, flat[0].dtype)
+    kernel(*flat, params, *results)
+    rows = (*shape[:-1], 1)
+    return [y.reshape(shape if y.ndim == 2 else rows) for y in results]
+
+
+def _kind(output: Output) -> tuple[bool, bool]:
+    """Return whether an output has entries, not rows, and whether it is of integers."""
+    return output.extent == "entries", output.dtype == "int32"
+
+
+def _buffers(
+    kinds: Sequence[tuple[bool, bool]], size: tuple[int, ...], dtype: np.dtype[Any]
+) -> list[Array]:
+    """Allocate what a raw kernel writes for rows of shape `size`: (R, n) or (R,) each."""
+    return [
+        np.empty(size if entries else size[0], np.int32 if integers else dtype)
+        for entries, integers in kinds
     ]
-    kernel(*map(flatten, inputs), params, *flat)
-    return results
 
 
 @cache
@@ -246,7 +250,7 @@ def numpy_kernel(name: str) -> Callable[..., Any] | None:
     >>> blocks(np.array([1.0, 3.0, 2.0, 4.0]), 1)
     array([0, 1, 1, 3], dtype=int32)
     """
-    spec = KERNELS.get(name) or LOSSES.get(name)
+    spec = KERNELS.get(name)
     if spec is None or not numba_found():
         return None
     count, outputs = len(spec.inputs), spec.outputs
@@ -307,32 +311,30 @@ def fused_rule(name: str) -> FusedRule | None:
     >>> fused_rule("nothing") is None
     True
     """
-    spec = FUSED.get(name) or LOSSES.get(name)
+    spec = FUSED.get(name)
     if spec is None or not numba_found():
         return None
-    symbol = name if name in LOSSES else f"fused_{name}"
-    outputs, gradient = spec.outputs, (Output("gx", "entries"),)
-    kinds = [(output.extent == "entries", output.dtype == "int32") for output in outputs]
+    kinds = [_kind(output) for output in spec.outputs]
+    fused, transposed = f"fused_{name}", f"fused_{name}_vjp"
 
     def value(x: Array, params: Sequence[Any], *constants: Array) -> Array:
-        return run(x, params, constants)[0].reshape(x.shape if kinds[0][0] else (*x.shape[:-1], 1))
+        return run(x, params, constants)[0].reshape(x.shape)
 
     def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
-        return tuple(
-            y.reshape(x.shape if entries else (*x.shape[:-1], 1))
-            for y, (entries, _) in zip(run(x, params, constants), kinds, strict=True)
-        )
+        shape = x.shape
+        rows = (*shape[:-1], 1)
+        results = run(x, params, constants)
+        return tuple([y.reshape(shape if y.ndim == 2 else rows) for y in results])
 
     def run(x: Array, params: Sequence[Any], constants: Sequence[Array]) -> list[Array]:
-        # the path of every small call: `row_call` written out for rows of one floating dtype
         flat = flatten(x)
-        size, dtype = flat.shape, flat.dtype
-        results = [
-            np.empty(size if entries else size[0], np.int32 if integers else dtype)
-            for entries, integers in kinds
-        ]
+        dtype = flat.dtype
+        results = _buffers(kinds, flat.shape, dtype)
         packed = pack(params, x.shape[:-1], dtype)
-        raw_kernel(symbol)(flat, *map(flatten, constants), packed, *results)
+        if constants:
+            raw_kernel(fused)(flat, *map(flatten, constants), packed, *results)
+        else:
+            raw_kernel(fused)(flat, packed, *results)
         return results
 
     def pullback(
@@ -342,31 +344,19 @@ def fused_rule(name: str) -> FusedRule | None:
         constants: Sequence[Array],
         saved: Sequence[Array],
     ) -> Array:
-        n = x.shape[-1]
-        packed = pack(params, x.shape[:-1], x.dtype)
-        flat = [
-            flatten(value) if output.extent == "entries" else value.reshape(-1)
-            for value, output in zip(saved, outputs, strict=True)
+        shape = x.shape
+        flat = flatten(x)
+        packed = pack(params, shape[:-1], flat.dtype)
+        held = [
+            flatten(y) if entries else y.reshape(-1)
+            for y, (entries, _) in zip(saved, kinds, strict=True)
         ]
-        gx = _allocate(gradient[0], x.shape[:-1], n, x.dtype)
-        cotangent = flatten(g if g.shape == x.shape else np.broadcast_to(g, x.shape))
-        rest = map(flatten, (x, *constants))
-        raw_kernel(f"fused_{name}_vjp")(cotangent, *rest, packed, *flat, gx.reshape(-1, n))
-        return gx
+        gx = np.empty(flat.shape, flat.dtype)
+        cotangent = flatten(g if g.shape == shape else np.broadcast_to(g, shape))
+        raw_kernel(transposed)(cotangent, flat, *map(flatten, constants), packed, *held, gx)
+        return gx.reshape(shape)
 
-    return FusedRule(forward, _loss_pullback if name in LOSSES else pullback, value)
-
-
-def _loss_pullback(
-    g: Array, x: Array, params: Sequence[Any], constants: Sequence[Array], saved: Sequence[Array]
-) -> Array:
-    """Multiply the gradient of each row by the cotangent of its loss."""
-    gradient = saved[1]
-    gx, n = np.empty(gradient.shape, gradient.dtype), x.shape[-1]
-    if gx.size:
-        flat = np.ascontiguousarray(g, gx.dtype).reshape(-1)
-        raw_kernel("loss_rows_vjp")(flat, gradient.reshape(-1, n), gx.reshape(-1, n))
-    return gx
+    return FusedRule(forward, pullback, value)
 
 
 @cache

@@ -19,7 +19,7 @@ from torch.library import Library, register_fake, register_vmap
 from .cuda.loader import cupy_found
 from .cuda.tensors import torch_cuda_kernel
 from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
-from .table import FUSED, KERNELS, LOSSES, KernelSpec, Output
+from .table import FUSED, KERNELS, KernelSpec, Output
 
 __all__ = ["torch_fused", "torch_kernel"]
 
@@ -114,9 +114,10 @@ def _register(spec: KernelSpec) -> Callable[..., Any]:
     def kernel(*arguments: Any) -> Any:
         inputs = [x.detach() for x in arguments[:count]]
         params = arguments[count:]
-        if any(isinstance(value, Tensor) for value in params):
-            return operator(*inputs, [], _packed(inputs[0], params))
-        return operator(*inputs, [float(value) for value in params], None)
+        for value in params:
+            if isinstance(value, Tensor):
+                return operator(*inputs, [], _packed(inputs[0], params))
+        return operator(*inputs, list(map(float, params)), None)
 
     return kernel
 
@@ -135,7 +136,7 @@ def _packed(x: Tensor, params: Sequence[Any]) -> Tensor:
 
 # Plain dictionaries, filled at import: torch.compile reads them, where it cannot see into a cache.
 _SERVED = {"cpu": numba_found(), "cuda": cupy_found(), "meta": numba_found() or cupy_found()}
-_KERNELS = {name: _register(spec) for name, spec in (KERNELS | LOSSES).items()}
+_KERNELS = {name: _register(spec) for name, spec in KERNELS.items()}
 
 
 def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[..., Any] | None:
@@ -225,7 +226,9 @@ class _Fused(torch.autograd.Function):
         return gx, None, None, None, None
 
 
-_apply: Callable[..., Any] = _Fused.apply
+# `_Fused.apply` asks first for transformations of functorch, which `_eager` has excluded, and
+# looks into every argument: two thirds of its time.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Fused).apply
 _NUMBERS = frozenset((float, int, bool))
 
 
@@ -250,7 +253,7 @@ def _applier(name: str) -> Callable[..., Tensor] | None:
     return apply
 
 
-_FUSED = {name: _applier(name) for name in (*FUSED, *LOSSES)}
+_FUSED = {name: _applier(name) for name in FUSED}
 
 
 def torch_fused(name: str, x: Tensor) -> Callable[..., Tensor] | None:

@@ -71,7 +71,8 @@ def entmax(
     """
     ready = prepare(x, axis, where, (alpha, temperature))
     backend = ready.backend
-    alpha = row_parameter(backend, "alpha", alpha, x, ready.axis, minimum=1.0)
+    if type(alpha) is not float or not alpha >= 1.0:
+        alpha = row_parameter(backend, "alpha", alpha, x, ready.axis, minimum=1.0)
     temperature = temperature_of(backend, temperature, x, ready.axis)
     return finish(ready, entmax_scores(backend, ready.x, alpha, temperature))
 
