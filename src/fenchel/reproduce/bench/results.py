@@ -28,6 +28,7 @@ _GROUPS = {
     "kernels": "fenchel.reproduce.bench.kernels",
 }
 _PACKAGES = ("numpy", "scipy", "numba", "torch", "jax", "scikit-learn", "autograd", "jaxopt")
+_XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _PEERS = ("entmax", "torchisotonic", "torchsort")
 
 
@@ -57,6 +58,7 @@ def run_group(name: str, output: Path, *, quick: bool = False) -> dict[str, Any]
     result = {"name": name, "title": group.TITLE, "machine": _machine(), "versions": _versions()}
     rows: list[dict[str, Any]] = []
     output.mkdir(parents=True, exist_ok=True)
+    _keep_xla_to_one_thread()
     for case in _progress(group.cases(quick), name):
         # around each case: the limit binds only the pools of what its peers have imported by now
         with _one_thread():
@@ -82,6 +84,13 @@ def _progress(cases: Iterable[Case], name: str) -> Iterable[Case]:
 def _one_thread() -> AbstractContextManager[Any]:
     pools = installed("threadpoolctl")
     return pools.threadpool_limits(1) if pools is not None else nullcontext()
+
+
+def _keep_xla_to_one_thread() -> None:
+    """Ask XLA for one thread, by the only way it offers; it listens once, before its first use."""
+    given = os.environ.get("XLA_FLAGS", "")
+    if _XLA_ONE_THREAD not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {_XLA_ONE_THREAD}".strip()
 
 
 def _machine() -> str:
