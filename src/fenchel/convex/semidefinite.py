@@ -63,6 +63,7 @@ class PSDCone:
         broken, safe = _finite(backend, symmetric)
         values = xp.linalg.eigvalsh(backend.stop_gradient(safe))
         wide = widen(xp, x, info)
+        wide = xp.where(broken, xp.zeros_like(wide), wide)
         even = xp.all(xp.abs(wide - xp.matrix_transpose(wide)) <= 2 * tol, axis=(-2, -1))
         return xp.all(values >= -tol, axis=-1) & even & ~broken[..., 0, 0]
 
