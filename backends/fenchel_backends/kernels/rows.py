@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .table import FUSED, KERNELS, Output
+from .table import FUSED, KERNELS, LOSSES, Output
 
 __all__ = [
     "FusedRule",
@@ -48,6 +48,8 @@ _MODULES = {
     "dykstra": "dykstra",
     "soft_rank": "ranking",
     "soft_sort": "ranking",
+    "loss_rows": "loss_pullback",
+    **{name: name.rpartition("_")[0] for name in LOSSES},
 }
 
 
@@ -250,7 +252,7 @@ def numpy_kernel(name: str) -> Callable[..., Any] | None:
     >>> blocks(np.array([1.0, 3.0, 2.0, 4.0]), 1)
     array([0, 1, 1, 3], dtype=int32)
     """
-    spec = KERNELS.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name)
     if spec is None or not numba_found():
         return None
     count, outputs = len(spec.inputs), spec.outputs
@@ -311,14 +313,14 @@ def fused_rule(name: str) -> FusedRule | None:
     >>> fused_rule("nothing") is None
     True
     """
-    spec = FUSED.get(name)
+    spec = FUSED.get(name) or LOSSES.get(name)
     if spec is None or not numba_found():
         return None
+    symbol = name if name in LOSSES else f"fused_{name}"
     kinds = [_kind(output) for output in spec.outputs]
-    fused, transposed = f"fused_{name}", f"fused_{name}_vjp"
 
     def value(x: Array, params: Sequence[Any], *constants: Array) -> Array:
-        return run(x, params, constants)[0].reshape(x.shape)
+        return run(x, params, constants)[0].reshape(x.shape if kinds[0][0] else (*x.shape[:-1], 1))
 
     def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
         shape = x.shape
@@ -331,10 +333,7 @@ def fused_rule(name: str) -> FusedRule | None:
         dtype = flat.dtype
         results = _buffers(kinds, flat.shape, dtype)
         packed = pack(params, x.shape[:-1], dtype)
-        if constants:
-            raw_kernel(fused)(flat, *map(flatten, constants), packed, *results)
-        else:
-            raw_kernel(fused)(flat, packed, *results)
+        raw_kernel(symbol)(flat, *map(flatten, constants), packed, *results)
         return results
 
     def pullback(
@@ -353,10 +352,22 @@ def fused_rule(name: str) -> FusedRule | None:
         ]
         gx = np.empty(flat.shape, flat.dtype)
         cotangent = flatten(g if g.shape == shape else np.broadcast_to(g, shape))
-        raw_kernel(transposed)(cotangent, flat, *map(flatten, constants), packed, *held, gx)
+        raw_kernel(f"{symbol}_vjp")(cotangent, flat, *map(flatten, constants), packed, *held, gx)
         return gx.reshape(shape)
 
-    return FusedRule(forward, pullback, value)
+    return FusedRule(forward, _loss_pullback if name in LOSSES else pullback, value)
+
+
+def _loss_pullback(
+    g: Array, x: Array, params: Sequence[Any], constants: Sequence[Array], saved: Sequence[Array]
+) -> Array:
+    """Multiply the gradient of each row by the cotangent of its loss."""
+    gradient = saved[1]
+    gx, n = np.empty(gradient.shape, gradient.dtype), x.shape[-1]
+    if gx.size:
+        flat = np.ascontiguousarray(g, gx.dtype).reshape(-1)
+        raw_kernel("loss_rows_vjp")(flat, gradient.reshape(-1, n), gx.reshape(-1, n))
+    return gx
 
 
 @cache

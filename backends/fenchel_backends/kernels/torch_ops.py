@@ -19,7 +19,7 @@ from torch.library import Library, register_fake, register_vmap
 from .cuda.loader import cupy_found
 from .cuda.tensors import torch_cuda_kernel
 from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
-from .table import FUSED, KERNELS, KernelSpec, Output
+from .table import FUSED, KERNELS, LOSSES, KernelSpec, Output
 
 __all__ = ["torch_fused", "torch_kernel"]
 
@@ -136,7 +136,7 @@ def _packed(x: Tensor, params: Sequence[Any]) -> Tensor:
 
 # Plain dictionaries, filled at import: torch.compile reads them, where it cannot see into a cache.
 _SERVED = {"cpu": numba_found(), "cuda": cupy_found(), "meta": numba_found() or cupy_found()}
-_KERNELS = {name: _register(spec) for name, spec in KERNELS.items()}
+_KERNELS = {name: _register(spec) for name, spec in (KERNELS | LOSSES).items()}
 
 
 def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[..., Any] | None:
@@ -253,7 +253,7 @@ def _applier(name: str) -> Callable[..., Tensor] | None:
     return apply
 
 
-_FUSED = {name: _applier(name) for name in FUSED}
+_FUSED = {name: _applier(name) for name in (*FUSED, *LOSSES)}
 
 
 def torch_fused(name: str, x: Tensor) -> Callable[..., Tensor] | None:
