@@ -24,9 +24,9 @@ class Birkhoff:
     --------
     >>> import numpy as np
     >>> from fenchel.convex import Birkhoff
-    >>> x = np.asarray([[0.5, 0.0], [0.0, 0.25]])
+    >>> x = np.asarray([[0.5, 0.0], [0.0, 0.5]])
     >>> Birkhoff().project(x).tolist()
-    [[0.6875, 0.3125], [0.3125, 0.6875]]
+    [[0.75, 0.25], [0.25, 0.75]]
     >>> Birkhoff().linear_argmax(x).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
@@ -87,8 +87,8 @@ def project_birkhoff(x: Array, /) -> Array:
     --------
     >>> import numpy as np
     >>> from fenchel.convex import project_birkhoff
-    >>> project_birkhoff(np.asarray([[0.5, 0.0], [0.0, 0.25]])).tolist()
-    [[0.6875, 0.3125], [0.3125, 0.6875]]
+    >>> project_birkhoff(np.asarray([[0.5, 0.0], [0.0, 0.5]])).tolist()
+    [[0.75, 0.25], [0.25, 0.75]]
     """
     given, ones = _open(x)
     return given.close(euclidean_plan(given, ones, ones))

@@ -165,7 +165,7 @@ def project_kl_transport(
     >>> x = np.asarray([[1.0, 0.0], [0.0, 0.0]])
     >>> plan = project_kl_transport(x, np.asarray([1.0, 2.0]), np.asarray([1.5, 1.5]))
     >>> plan.round(3).tolist()
-    [[0.699, 0.301], [0.801, 1.199]]
+    [[0.662, 0.338], [0.838, 1.162]]
     """
     return sinkhorn(x, a, b, temperature=temperature)
 

@@ -85,7 +85,7 @@ def _linear_program(x: Any, a: Any, b: Any) -> Any:
         b_eq=np.concatenate([a, b[:-1]]) / mass,
         method="highs-ds",
     )
-    return _snapped(solved.x.reshape(n, m), a / mass, b / mass) * mass
+    return _snapped(mass * np.where(solved.x > 1e-9, solved.x, 0.0).reshape(n, m), a, b)
 
 
 def _snapped(plan: Any, a: Any, b: Any) -> Any:
@@ -95,7 +95,7 @@ def _snapped(plan: Any, a: Any, b: Any) -> Any:
     """
     import numpy as np
 
-    plan, a, b = np.where(plan > 1e-9, plan, 0.0), a.copy(), b.copy()
+    a, b = a.copy(), b.copy()
     open_edges, exact = plan > 0, np.zeros_like(plan)
     while open_edges.any():
         row_leaves, column_leaves = open_edges.sum(axis=1) == 1, open_edges.sum(axis=0) == 1

@@ -11,6 +11,7 @@ from ..samples import Draw, normal, sample, share
 
 __all__ = ["ENTRIES"]
 
+SCORES = normal(2, 4, 3)
 # Sweeps enough for differences of values to see the derivative of the limit.
 CONVERGED = {"temperature": 0.8, "max_iter": 200, "tol": 1e-14}
 # A step of differences in one marginal unbalances the totals; sinkhorn allows for one percent.
@@ -21,7 +22,7 @@ def _of(
     variant: str,
     *more: Draw,
     keywords: tuple[str, ...] = (),
-    scores: Draw = normal(2, 4, 3),
+    scores: Draw = SCORES,
     options: Mapping[str, Any] = MappingProxyType(CONVERGED),
     **changes: Any,
 ) -> Operator:
@@ -41,13 +42,20 @@ def _temperatures(_: Any) -> Any:
     return np.asarray([0.7, 1.2])[:, None, None]
 
 
-def _projection(function: str, *draws: Draw, variant: str = "", **options: Any) -> Operator:
+def _projection(
+    function: str,
+    *draws: Draw,
+    variant: str = "",
+    seeds: tuple[int, int] = (0, 1),
+    **options: Any,
+) -> Operator:
     return Operator(
         f"{function}({variant})" if variant else function,
         f"fenchel.convex:{function}",
         sample(*draws),
         options=options,
         differentiable=tuple(range(len(draws))),
+        seeds=seeds,
     )
 
 
@@ -62,9 +70,9 @@ ENTRIES = (
         options={"max_iter": 200, "tol": 1e-14},
     ),
     _of("gradient=unrolled", gradient="unrolled", max_iter=5, tol=None),
-    _projection("project_transport", normal(2, 4, 3), ROWS, COLUMNS),
-    _projection("project_transport", normal(2, 3, 4), COLUMNS, ROWS, variant="wide"),
+    _projection("project_transport", SCORES, ROWS, COLUMNS),
+    _projection("project_transport", normal(2, 3, 4), COLUMNS, ROWS, variant="wide", seeds=(1, 2)),
     _projection("project_birkhoff", normal(2, 4, 4)),
-    _projection("project_kl_transport", normal(2, 4, 3), ROWS, COLUMNS, temperature=2.0),
+    _projection("project_kl_transport", SCORES, ROWS, COLUMNS, temperature=2.0),
     _projection("project_kl_birkhoff", normal(2, 3, 3), temperature=2.0),
 )
