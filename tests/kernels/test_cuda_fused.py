@@ -135,11 +135,44 @@ def test_entmax_edges(launch):
     x = np.array([[-np.inf, -np.inf], [-np.inf, 3.0], [np.nan, 0.0], [np.inf, 0.0]])
     outputs = fused("entmax", [x], (1.5,), **launch)
     nans = [np.nan, np.nan]
-    assert np.array_equal(outputs[0], [[0, 0], [0, 1], nans, nans], equal_nan=True)
+    assert np.array_equal(outputs[0], [[0, 0], [0, 1], nans, [1, 0]], equal_nan=True)
     for alpha in (1.5, 2.0):
         gx = fused_vjp("entmax", np.ones((4, 2)), [x], (alpha,), outputs, **launch)
-        assert np.array_equal(gx[:2], np.zeros((2, 2)))
-        assert np.all(np.isnan(gx[2:]))
+        assert np.array_equal(gx[[0, 1, 3]], np.zeros((3, 2)))
+        assert np.all(np.isnan(gx[2]))
+
+
+@modes
+@dtypes
+@pytest.mark.parametrize("name", ["topk_mask", "entmax", "soft_rank"])
+def test_infinities_are_those_of_the_cpu_kernels(launch, dtype, name):
+    """More entries of +inf than k share it; infinite ranks are the mean places of their kind."""
+    pytest.importorskip("numba")
+    from fenchel_backends.kernels.cpu import entmax, mask, ranking
+
+    module = {"topk_mask": mask, "entmax": entmax, "soft_rank": ranking}[name]
+    inf = np.inf
+    x = np.array(
+        [
+            [inf, inf, inf, 0.0, 1.0],
+            [inf, -inf, inf, 0.5, -inf],
+            [inf, 2.0, 1.9, -inf, 1.0],
+            [inf, inf, inf, inf, inf],
+            [-inf, 0.3, -inf, 0.1, 0.2],
+        ],
+        dtype,
+    )
+    params = {"topk_mask": [(k, 0.5, 2.0) for k in (1, 2, 2.5, 3)], "entmax": [(1.5,), (1.0,)]}
+    orders = [np.argsort(x, axis=-1, kind="stable")] if name == "soft_rank" else []
+    for row in params.get(name, [(0.5,), (0.0,)]):
+        y, saved = outputs = fused(name, [x, *orders], row, **launch)
+        wanted, kept, gx = np.empty_like(y), np.empty_like(saved), np.empty_like(x)
+        packed, g = np.asarray([row], dtype), np.arange(25, dtype=dtype).reshape(5, 5)
+        getattr(module, f"fused_{name}")(x, *orders, packed, wanted, kept)
+        assert np.allclose(y, wanted, atol=1e-7)
+        getattr(module, f"fused_{name}_vjp")(g, x, *orders, packed, wanted, kept, gx)
+        found = fused_vjp(name, g, [x, *orders], row, outputs, **launch)
+        assert np.allclose(found, gx, atol=1e-5)
 
 
 def test_a_large_common_offset_costs_no_digits(rng):

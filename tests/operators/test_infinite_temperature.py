@@ -78,7 +78,7 @@ def test_derivatives_are_those_of_the_limit(xp, name):
 
 def test_derivatives_in_budget_and_temperature(xp):
     def pulled(x, k, t):
-        y, pull = fenchel.vjp(lambda x, k, t: topk_mask(x, k, temperature=t), x, k, t)
+        pull = fenchel.vjp(lambda x, k, t: topk_mask(x, k, temperature=t), x, k, t)[1]
         return pull(fenchel.namespace(x).asarray(g))
 
     g = xp.array([[1.0, -2.0, 0.5, 3.0], [1.0, -2.0, 0.5, 3.0]])

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import rankdata
 
-from fenchel import namespace
+from fenchel import namespace, vjp
 from fenchel.operators import soft_rank
 from tests.convex import oracles
 from tests.derivatives import hessian_product, jvp_matrix, vjp_matrix
@@ -185,3 +185,21 @@ def test_errors(xp):
         soft_rank(xp.array(np.array([1, 2])))
     with pytest.raises(TypeError):
         soft_rank([1.0, 2.0])
+
+
+@pytest.mark.parametrize("regularization", ["quadratic", "entropic"])
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_equal_infinities_share_their_places(xp, regularization, temperature):
+    inf = float("inf")
+
+    def rank(x):
+        return soft_rank(x, temperature=temperature, regularization=regularization)
+
+    x = np.array([[inf, 1.0, -inf, inf, -inf, 9.0], [inf, inf, inf, -inf, -inf, -inf]])
+    wanted = [[5.5, 3, 1.5, 5.5, 1.5, 4], [5, 5, 5, 2, 2, 2]]
+    found = xp.numpy(xp.run(rank, xp.array(x)))
+    # The entropic ranks of 1 and 9 are hard up to e^-16.
+    assert_allclose(found, wanted, rtol=1e-6)
+    g = xp.array(np.ones(x.shape))
+    slopes = xp.numpy(xp.run(lambda x, g: vjp(rank, x)[1](g)[0], xp.array(x), g))
+    assert_array_equal(slopes[np.isinf(x)], 0)

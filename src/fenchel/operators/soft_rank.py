@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..backend import Array, Backend, backend_of, structure_kernel
@@ -74,7 +75,7 @@ def soft_rank(
     -----
     *Derivatives*: in `x` and an array `temperature`, to every order; at a gap that just merges,
     those of the ranks unmerged; 0 at temperature 0. A row with a NaN is NaN. -inf and +inf rank
-    first and last, with derivative 0.
+    first and last, each at the mean place of its kind, with derivative 0.
 
     O(n log n) a row, for the sort. The exponentials are shifted block by block, so entropic ranks
     and their derivatives do not overflow.
@@ -132,7 +133,7 @@ def _quadratic_rank(backend: Backend, x: Array, temperature: Array | float) -> A
         places = backend.namespace.astype(positions(backend, x), x.dtype)
         return blocks(tilted(backend, _from_end(backend, ordered, 0), safe, -places), 1.0)
 
-    sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
+    sorted_ids = _sorted_ids(backend, temperature, ordered, soft)
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
     rank = times(backend, block_deviation(backend, x, ids), inverse)
     rank = rank + mean_places(backend, ids, fixed)
@@ -159,7 +160,7 @@ def _entropic_rank(backend: Backend, x: Array, temperature: Array | float) -> Ar
         blocks = structure_kernel(backend, "kl_isotonic_blocks", pool_kl, ordered)
         return blocks(height, places, 1.0)
 
-    sorted_ids = choose_where_soft(backend, temperature, ordered, soft, tie_ids(backend, ordered))
+    sorted_ids = _sorted_ids(backend, temperature, ordered, soft)
     ids = gather(backend, sorted_ids, inverse_order(backend, order))
     size = block_size(backend, fixed, ids)
     # A block's largest entry is its last in sorted order.
@@ -170,6 +171,15 @@ def _entropic_rank(backend: Backend, x: Array, temperature: Array | float) -> Ar
     power = xp.exp(times(backend, xp.where(xp.isnan(fixed), x, height), inverse))
     share = power / block_sum(backend, power, ids)
     return spread_nan(backend, share * (size * mean_places(backend, ids, fixed)))
+
+
+def _sorted_ids(
+    backend: Backend, temperature: Array | float, ordered: Array, soft: Callable[[Array], Array]
+) -> Array:
+    """Return the blocks of the sorted row: ties where the rank is hard, or the entry infinite."""
+    ties = tie_ids(backend, ordered)
+    ids = choose_where_soft(backend, temperature, ordered, soft, ties)
+    return backend.namespace.where(backend.namespace.isinf(ordered), ties, ids)
 
 
 def _from_end(backend: Backend, ordered: Array, end: int) -> Any:

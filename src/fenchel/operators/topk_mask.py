@@ -48,8 +48,8 @@ def topk_mask(
     k : number or array (..., 1)
         How many, in [0, n]; may be fractional and is differentiated if an array.
     temperature : number or array (..., 1)
-        Strength l >= 0 of the regularizer, in units of `x`; 0 is the hard mask, inf its other limit:
-        k/n everywhere.
+        Strength l >= 0 of the regularizer, in units of `x`; 0 is the hard mask, inf the
+        flat one, k/n everywhere.
     p : float
         Exponent in (1, 2]: 2 is piecewise linear, 4/3 smooth where entries leave the support.
     axis : int
@@ -83,7 +83,8 @@ def topk_mask(
     *Derivatives*: in `x`, `k` and `temperature`, to every order for p = 2 and to order three for
     other p, wherever the support is locally constant; at the edge of the support one of the two
     one-sided derivatives is returned. At infinite temperature those in `x` and `temperature` are
-    0. Equal scores get equal values. The cost is a few passes over the row. Source: arXiv 2302.01425; with p = 2 it is the SparseK of arXiv 2406.16747.
+    0. Equal scores get equal values. The cost is a few passes over the row. Source: arXiv
+    2302.01425; with p = 2 it is the SparseK of arXiv 2406.16747.
 
     Examples
     --------

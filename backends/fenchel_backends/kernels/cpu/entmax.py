@@ -176,6 +176,8 @@ def fused_entmax_vjp(g: Rows, x: Rows, params: Rows, y: Rows, threshold: Rows, g
     for r in range(y.shape[0]):
         if np.isnan(y[r, 0]):
             gx[r] = np.nan
+        elif threshold[r] == -np.inf:
+            gx[r] = 0.0  # entries of +inf share the row
         else:
             power = 2.0 - max(own(params, r, 0), 1.0)
             _pull(g[r], y[r], power, _weighted_mean(g[r], y[r], power), gx[r])

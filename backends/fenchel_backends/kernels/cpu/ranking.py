@@ -61,10 +61,10 @@ def fused_soft_rank(x: Rows, order: Rows, params: Rows, y: Rows, blocks: Rows) -
             singletons(blocks[r])
             continue
         if high - low < n:
-            # infinite entries rank first and last, apart from the others
+            # infinite entries rank first and last, apart from the others, ties at their mean place
             singletons(blocks[r])
             for a in range(n):
-                y[r, order[r, a]] = a + 1.0
+                y[r, order[r, a]] = 0.5 * (low + 1.0) if a < low else 0.5 * (high + n + 1.0)
         if low == high:
             continue
         scale = 1.0 / max(own(params, r, 0), _TINY)

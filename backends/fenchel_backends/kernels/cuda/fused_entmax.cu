@@ -1,4 +1,4 @@
-// alpha-entmax and its pullback. params: alpha.
+// alpha-entmax and its pullback. params: alpha. Entries of +inf share the row equally.
 #include "simplex.cuh"
 
 namespace fenchel {
@@ -11,10 +11,17 @@ __device__ void fused_entmax(const Frame<T>& frame, const T* x, T* y, T* thresho
     const Threshold t = entmax_root(x + offset, frame.n, params);
     const double a = static_cast<double>(params[0]) - 1.0;
     write_once(threshold, row, t.sum());
+    if (t.pivot == -infinity()) {
+      const double share = 1.0 / survey(x + offset, frame.n).infinite;
+      for (int i = thread(); i < frame.n; i += threads()) {
+        const bool first = static_cast<double>(x[offset + i]) == infinity();
+        y[offset + i] = static_cast<T>(first ? share : 0.0);
+      }
+      continue;
+    }
     for (int i = thread(); i < frame.n; i += threads()) {
       const double z = t.below(static_cast<double>(x[offset + i]));
-      const bool answered = t.pivot > -infinity();  // neither NaN nor -inf
-      y[offset + i] = static_cast<T>(answered ? exp_alpha(z, a) : not_a_number());
+      y[offset + i] = static_cast<T>(is_nan(t.pivot) ? t.pivot : exp_alpha(z, a));
     }
   }
 }
@@ -24,11 +31,14 @@ template <class T>
 __device__ void fused_entmax_vjp(const Frame<T>& frame, const T* g, const T* x, const T* y,
                                  const T* threshold, T* gx) {
   (void)x;
-  (void)threshold;
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
     const long long offset = frame.offset(row);
     if (is_nan(static_cast<double>(y[offset]))) {
       fill(gx + offset, frame.n, not_a_number());
+      continue;
+    }
+    if (static_cast<double>(threshold[row]) == -infinity()) {
+      fill(gx + offset, frame.n, 0.0);
       continue;
     }
     const double exponent = 2.0 - static_cast<double>(frame.parameters(row)[0]);

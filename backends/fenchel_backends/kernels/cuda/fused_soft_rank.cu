@@ -13,8 +13,16 @@ __device__ void fused_soft_rank(const Frame<T>& frame, const T* x, const long lo
     const Sorted<T> sorted{x + offset, order + offset, frame.n, false};
     const TiltedLoss<T> loss{sorted, temperature, true};
     T* out = rank + offset;
+    const Survey seen = survey(x + offset, frame.n);
+    const double below = frame.n - seen.finite - seen.infinite;  // entries of -inf
     const bool fitted = fit_sorted(frame, loss, blocks + offset, [&](int i, const Block& block) {
-      const double above = sorted.entry(i) - loss.mean(block);
+      const double entry = sorted.entry(i);
+      if (!is_finite(entry)) {  // first or last: the mean place of its kind
+        const double place = entry < 0.0 ? 0.5 * (below + 1.0) : frame.n - 0.5 * (seen.infinite - 1.0);
+        out[sorted.place(i)] = static_cast<T>(place);
+        return;
+      }
+      const double above = entry - loss.mean(block);
       const double tilt = block.first == block.last || above == 0.0 ? 0.0 : above / temperature;
       out[sorted.place(i)] = static_cast<T>(1.0 + loss.centre(block) + tilt);
     });

@@ -7,11 +7,14 @@ template <class T>
 __device__ void fused_topk_mask(const Frame<T>& frame, const T* x, T* y, T* threshold) {
   for (long long row = blockIdx.x; row < frame.rows; row += gridDim.x) {
     const T *entries = x + frame.offset(row), *params = frame.parameters(row);
-    const Threshold tau = mask_root(entries, frame.n, params);
+    const Survey seen = survey(entries, frame.n);
+    const Threshold tau = mask_root(seen, entries, frame.n, params);
     const MaskLaw<T> law(entries, frame.n, params, tau.pivot);
+    // More entries of +inf than k are all saturated: they share k equally.
+    const double scale = seen.infinite > law.k ? law.k / seen.infinite : 1.0;
     write_once(threshold, row, tau.sum());
     for (int i = thread(); i < frame.n; i += threads()) {
-      const double share = law.share(i, tau.offset);
+      const double share = scale * law.share(i, tau.offset);
       y[frame.offset(row) + i] = static_cast<T>(is_nan(tau.pivot) ? tau.pivot : share);
     }
   }

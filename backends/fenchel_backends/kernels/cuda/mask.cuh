@@ -70,8 +70,7 @@ __device__ double middle_of_gap(const MaskLaw<T>& law, double offset) {
 }
 
 template <class T>
-__device__ Threshold mask_root(const T* x, int n, const T* params) {
-  const Survey row = survey(x, n);
+__device__ Threshold mask_root(const Survey& row, const T* x, int n, const T* params) {
   const MaskLaw<T> law(x, n, params, row.largest);
   if (row.nan || is_nan(law.k + law.width + law.q)) return {not_a_number(), 0.0};
   if (law.k <= 0.0) return {infinity(), 0.0};
@@ -82,6 +81,11 @@ __device__ Threshold mask_root(const T* x, int n, const T* params) {
   const double start = low * (law.k / static_cast<double>(n));
   const double offset = decreasing_root(law, low, 0.0, start, larger(1.0, law.k));
   return {row.largest, law.k == floor(law.k) ? middle_of_gap(law, offset) : offset};
+}
+
+template <class T>
+__device__ Threshold mask_root(const T* x, int n, const T* params) {
+  return mask_root(survey(x, n), x, n, params);
 }
 
 }  // namespace fenchel
