@@ -16,8 +16,8 @@ from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega
 from ._fitzpatrick_roots import maximiser
-from ._pieces import corrected, excess, impossible_rows, out_of
-from ._problem import Problem
+from ._pieces import bounded, corrected, excess, impossible_rows, out_of
+from ._problem import Problem, differentiates
 
 __all__ = [
     "entropy_maximiser",
@@ -75,13 +75,14 @@ def entropy_rows(problem: Problem, x: Array, y: Array, alpha: Any) -> Array:
     zeros = xp.zeros_like(z)
     z = xp.where(out, zeros, z)
     slope = _slope(xp, best, alpha)
-    # <t - y, theta - phi'(t)>, of which the derivatives are taken: t is a maximiser
-    textbook = xp.where(out, zeros, (best.point - y) * (z - slope))
+    # <t - y, theta - lambda - phi'(t)>, of which the derivatives are taken: t is a maximiser
+    textbook = xp.where(out, zeros, (best.point - y) * (z - best.level - slope))
     textbook = xp.sum(textbook, axis=-1, keepdims=True)
     rows = backend.stop_gradient(_values(xp, best, z, y, slope, alpha, out))
     nan = xp.any(xp.isnan(backend.stop_gradient(x)), axis=-1, keepdims=True)
     rows = xp.where(nan, xp.full_like(rows, float("nan")), rows)
-    return corrected(problem, rows, textbook, backend.stop_gradient(y), out)
+    rows = bounded(problem, rows, y, out)
+    return corrected(problem, rows, textbook, out) if differentiates(backend) else rows
 
 
 def _slope(xp: Any, best: Maximiser, alpha: Any) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..operators._scores import shifted
 from ..special import logsumexp, softplus
-from ._problem import Problem, differentiates
+from ._problem import Problem
 
 __all__ = [
     "at_entries",
@@ -68,28 +68,27 @@ def link_of(problem: Problem, regularizer: Any) -> Array:
     return p if problem.mask is None else xp.where(problem.mask, p, xp.zeros_like(p))
 
 
-def corrected(problem: Problem, rows: Array, textbook: Array, y: Array, out: Array) -> Array:
-    """Return robust values `rows` with the derivatives of `textbook`.
+def corrected(problem: Problem, rows: Array, textbook: Array, out: Array) -> Array:
+    """Return robust values `rows`, constants, with the derivatives of `textbook`.
 
-    A target on an entry that is out is impossible: inf, with a finite gradient. Rows that are all
-    out are 0.
+    Those are finite for rows that are inf, and 0 for rows that are all out.
     """
     backend, xp = problem.backend, problem.backend.namespace
-    rows = xp.where(rows < 0, xp.zeros_like(rows), rows)
-    rows = bounded(problem, rows, y, out)
-    if not differentiates(backend):
-        return rows
-    fixed = backend.stop_gradient(textbook)
-    known = xp.isfinite(fixed)
+    known = xp.isfinite(backend.stop_gradient(textbook))
+    if not problem.elementwise:
+        known = known & ~xp.all(out, axis=-1, keepdims=True)
     textbook = xp.where(known, textbook, xp.zeros_like(textbook))
     return (textbook - backend.stop_gradient(textbook)) + rows
 
 
 def bounded(problem: Problem, rows: Array, y: Array, out: Array) -> Array:
-    """Return inf for rows with a target on an entry that is out, 0 for rows that are all out."""
+    """Return rows with the values of the edges.
+
+    A target on an entry that is out costs inf; a row that is all out costs 0.
+    """
+    xp = problem.backend.namespace
     if problem.elementwise:
         return rows
-    xp = problem.backend.namespace
     impossible = xp.any(out & (problem.backend.stop_gradient(y) > 0), axis=-1, keepdims=True)
     rows = xp.where(impossible, xp.full_like(rows, float("inf")), rows)
     return xp.where(xp.all(out, axis=-1, keepdims=True), xp.zeros_like(rows), rows)

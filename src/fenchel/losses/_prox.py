@@ -66,7 +66,7 @@ def simplex_prox(backend: Any, c: Array, tau: Any, slope: Slope) -> Array:
 def _nested(backend: Any, c: Array, tau: Array, slope: Slope) -> Array:
     xp = backend.namespace
     ones = xp.ones_like(c)
-    tiny = ones * float(xp.finfo(c.dtype).smallest_normal)
+    tiny = ones * 0.5 ** steps_for(c)  # what a bisection resolves; slopes are finite there
     valid = c > float("-inf")
     c = xp.where(valid, c, xp.zeros_like(c))
     at_one, at_zero = slope(ones) + tau, slope(tiny)

@@ -78,7 +78,7 @@ def read_index(
 def read_dense(
     backend: Any, target: Array, scores: Array, axis: int, info: Any, *, labels: bool = False
 ) -> Array:
-    """Check a dense target shaped like `scores`; return it prepared like them.
+    """Check a dense target shaped like `scores`; return it with `axis` at the end, if it has one.
 
     `labels` allows integers and booleans: labels of entries.
 
@@ -102,7 +102,7 @@ def read_dense(
         kind = check_dtype("target", target)
         target = widen(xp, target, kind)
         target = target if target.dtype == wanted else xp.astype(target, wanted)
-    return axis_last(xp, target, axis) if target.ndim else target
+    return target if axis == target.ndim else axis_last(xp, target, axis)
 
 
 def known_target(backend: Any, target: Array) -> Array:

@@ -21,7 +21,7 @@ from ._pieces import (
     per_row,
     settled,
 )
-from ._problem import Problem
+from ._problem import Problem, differentiates
 
 __all__ = ["FenchelYoung"]
 
@@ -103,32 +103,46 @@ class FenchelYoung(Loss):
         z = shifted(backend, problem.x, 1.0) if own.simplex else problem.x
         y = settled(problem, problem.soft_target(), own.simplex)
         out = out_of(backend, z)
-        textbook = self._textbook(problem, own, z, y, out, target_term)
+        live = own._argmax(backend, z)
         if not target_term:
-            return bounded(problem, textbook, y, out)
+            return bounded(problem, self._textbook(problem, own, live, z, y, False), y, out)
         stop = backend.stop_gradient
-        data, fixed = stop(z), stop(y)
-        link = own._link(backend, data)
-        point, slack = stop(link.point), stop(link.slack)
+        point, fixed = stop(live), stop(y)
+        slack = stop(own._slack(backend, stop(z), point))
         rows = per_row(own, own._bregman(backend, fixed, point))
         away = xp.where(slack == 0, xp.zeros_like(slack), slack * (fixed - point))
         rows = rows + (away if own.elementwise else xp.sum(away, axis=-1, keepdims=True))
-        return corrected(problem, stop(rows), textbook, fixed, out)
+        rows = bounded(problem, stop(rows), fixed, out)
+        if not differentiates(backend):
+            return rows
+        return corrected(problem, rows, self._textbook(problem, own, live, z, y, True), out)
 
     def _textbook(
-        self, problem: Problem, own: Any, z: Array, y: Array, out: Array, target_term: bool
+        self, problem: Problem, own: Any, p: Array, z: Array, y: Array, target_term: bool
     ) -> Array:
-        """Return Omega*(z) + Omega(y) - <z, y>, which every derivative is taken of."""
+        """Return Omega*(z) + Omega(y) - <z, y>, which every derivative is taken of.
+
+        On the simplex with nu (sum y - 1) added, where z = grad Psi(p) + nu on the support: so the
+        derivative in y has no part normal to the simplex, and is 0 at the optimum.
+        """
         backend, xp = problem.backend, problem.backend.namespace
-        product = xp.where(out, xp.zeros_like(z), z) * y
-        if not own.elementwise:
-            product = xp.sum(product, axis=-1, keepdims=True)
-        rows = per_row(own, own._max(backend, z)) - product
+        scores, z = z, xp.where(out_of(backend, z), xp.zeros_like(z), z)
+        if isinstance(own, Shannon) or own.elementwise:
+            best = per_row(own, own._max(backend, scores))
+        else:
+            best = xp.sum(p * z, axis=-1, keepdims=True) - per_row(own, own._value(backend, p))
+        product = z * y
+        rows = best - (product if own.elementwise else xp.sum(product, axis=-1, keepdims=True))
         if not target_term:
             return rows
         omega = per_row(own, own._value(backend, y))
         known = xp.isfinite(backend.stop_gradient(omega))
-        return rows + xp.where(known, omega, xp.zeros_like(omega))
+        rows = rows + xp.where(known, omega, xp.zeros_like(omega))
+        if not own.simplex or problem.target.classes is not None:
+            return rows
+        steep = z - own._slope(backend, p)
+        nu = xp.sum(xp.where(backend.stop_gradient(p) > 0, p * steep, xp.zeros_like(p)), axis=-1)
+        return rows + nu[..., None] * (xp.sum(y, axis=-1, keepdims=True) - 1.0)
 
     def _gradient(self, problem: Problem) -> Array:
         own = oriented(self.regularizer, problem)

@@ -10,8 +10,8 @@ from ..convex.boxes import Box
 from ..operators._arguments import finish, prepare
 from ..operators._scores import hard_argmax, shifted
 from ._loss import Loss
-from ._pieces import corrected, out_of, settled
-from ._problem import Problem
+from ._pieces import bounded, corrected, out_of, settled
+from ._problem import Problem, differentiates
 from ._regression import Entrywise
 
 __all__ = ["Hinge", "Perceptron", "SquaredHinge"]
@@ -60,15 +60,20 @@ class Perceptron(Loss):
         out = out_of(backend, z)
         inside = xp.where(out, xp.zeros_like(z), z)
         lead = self._lead(problem, z, y)
-        best = hard_argmax(backend, backend.stop_gradient(lead))
-        ahead = xp.where(out, xp.zeros_like(z), self._lead(problem, inside, y))
-        textbook = xp.sum(best * ahead - inside * y, axis=-1, keepdims=True)
-        data = backend.stop_gradient(inside)
+        data, fixed = backend.stop_gradient(inside), backend.stop_gradient(y)
         top = xp.max(backend.stop_gradient(lead), axis=-1, keepdims=True)
         top = xp.where(xp.abs(top) == float("inf"), xp.zeros_like(top), top)
-        fixed = backend.stop_gradient(y)
-        rows = xp.sum(fixed * xp.where(out, xp.zeros_like(data), top - data), -1, keepdims=True)
-        return corrected(problem, rows, textbook, fixed, out)
+        rows = xp.sum(
+            fixed * xp.where(out, xp.zeros_like(data), top - data), axis=-1, keepdims=True
+        )
+        rows = bounded(problem, rows, fixed, out)
+        if not differentiates(backend):
+            return rows
+        best = hard_argmax(backend, backend.stop_gradient(lead))
+        ahead = xp.where(out, xp.zeros_like(z), self._lead(problem, inside, y))
+        top = xp.sum(ahead * best, axis=-1, keepdims=True)
+        textbook = xp.sum((top - inside) * y, axis=-1, keepdims=True)
+        return corrected(problem, rows, textbook, out)
 
     def _gradient(self, problem: Problem) -> Array:
         backend, xp = problem.backend, problem.backend.namespace
