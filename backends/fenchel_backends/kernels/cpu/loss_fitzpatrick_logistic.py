@@ -11,7 +11,7 @@ import numpy as np
 from .elementary import LOWEST64, exp64, log64
 from .jit import Rows, compiled, inlined, reducing
 from .loss_logistic import exponentials, scale
-from .loss_window import EMPTY, GOOD, SPOILT, difference, spoil, state, tops
+from .loss_window import EMPTY, GOOD, SPOILT, difference, only_class, spoil, state, tops
 
 __all__ = ["loss_fitzpatrick_logistic_dense", "loss_fitzpatrick_logistic_index"]
 
@@ -76,7 +76,8 @@ def _arguments(x: Rows, y: Rows, high: float, start: float, e: Rows, a: Rows) ->
     for i in range(x.size):
         share = np.float64(y[i])
         positive = share > 0.0
-        a[i] = (start - difference(x[i], high)) + log64(share if positive else 1.0)
+        height = (start - difference(x[i], high)) + log64(share if positive else 1.0)
+        a[i] = height if positive else 0.0  # entries that are out would give 0 times NaN
         rest += 0.0 if positive else e[i]
     return rest
 
@@ -123,6 +124,9 @@ def _finish(x: Rows, y: Rows, a: Rows, shift: float, e: Rows, factor: float, g: 
 
 @compiled
 def _dense_row(x: Rows, y: Rows, e: Rows, a: Rows, g: Rows) -> float:
+    k = only_class(y)
+    if k >= 0:
+        return _index_row(x, k, g)
     kind, high = state(x)
     if kind == SPOILT:
         return spoil(g, np.nan)

@@ -9,7 +9,18 @@ import numpy as np
 from .jit import Rows, compiled
 from .loss_roots import root1
 from .loss_sparsemax import dense_row, index_value
-from .loss_window import EMPTY, GOOD, SPOILT, gather, spoil, state, take_pivot, tops
+from .loss_window import (
+    EMPTY,
+    GOOD,
+    INFINITE,
+    SPOILT,
+    gather,
+    only_class,
+    spoil,
+    state,
+    take_pivot,
+    tops,
+)
 
 __all__ = ["loss_fitzpatrick_sparsemax_dense", "loss_fitzpatrick_sparsemax_index"]
 
@@ -48,9 +59,15 @@ def loss_fitzpatrick_sparsemax_index(
 
 
 @compiled
-def _middle(x: Rows, y: Rows, z: Rows) -> None:
+def _dense_row(x: Rows, y: Rows, z: Rows, w: Rows, places: Rows, g: Rows) -> float:
+    k = only_class(y)
+    if k >= 0:
+        return _index_row(x, k, w, places, g)
+    if state(x)[0] == INFINITE:
+        x = tops(x)
     for i in range(x.size):
         z[i] = 0.5 * (np.float64(x[i]) + np.float64(y[i]))
+    return 2.0 * dense_row(z, y, w, places, g)
 
 
 @compiled
@@ -61,5 +78,4 @@ def loss_fitzpatrick_sparsemax_dense(
     n = x.shape[1]
     w, z, places = np.empty(n), np.empty(n), np.empty(n, np.int64)
     for r in range(x.shape[0]):
-        _middle(x[r], target[r], z)
-        loss[r] = 2.0 * dense_row(z, target[r], w, places, gradient[r])
+        loss[r] = _dense_row(x[r], target[r], z, w, places, gradient[r])

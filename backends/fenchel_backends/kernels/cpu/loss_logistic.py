@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from .elementary import LOWEST32, LOWEST64, exp32, exp64, log64
 from .jit import Rows, compiled, inlined, reducing
-from .loss_window import EMPTY, GOOD, SPOILT, difference, spoil, state, tops
+from .loss_window import EMPTY, GOOD, SPOILT, difference, only_class, spoil, state, tops
 
 __all__ = [
     "dense_row",
@@ -141,6 +141,9 @@ def _dense_pass(x: Rows, y: Rows, high: float, total: float, e: Rows, g: Rows) -
 @compiled
 def dense_row(x: Rows, y: Rows, e: Rows, g: Rows) -> float:
     """Loss of label proportions y for one row; fills the gradient."""
+    k = only_class(y)
+    if k >= 0:
+        return index_row(x, k, g)
     kind, high = state(x)
     if kind == SPOILT:
         return spoil(g, np.nan)

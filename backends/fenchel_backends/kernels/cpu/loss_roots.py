@@ -112,8 +112,9 @@ def _powers(w: Rows, v: Rows, count: int, s: float, c: float, p: Rows) -> tuple[
     total, slope = 0.0, 0.0
     for j in range(count):
         u = base(w[j], v[j], s)
-        power = exp64(max(c * logarithm(w[j], v[j], s), LOWEST64))
-        power = power if u > 0.0 else 0.0
+        exponent = c * logarithm(w[j], v[j], s)
+        power = exp64(max(exponent, LOWEST64))
+        power = power if u > 0.0 and exponent > LOWEST64 else 0.0
         p[j] = power
         total += power
         slope += power / u if u > 0.0 else 0.0

@@ -39,6 +39,21 @@ def state(x: Rows) -> tuple[int, float]:
     return INFINITE if high == np.inf else GOOD, high
 
 
+@compiled
+def only_class(y: Rows) -> int:
+    """Return the class k of a row of proportions that is 1 at k and 0 elsewhere, -1 for others.
+
+    At a class the loss keeps the digits that 1 - p has lost.
+    """
+    k = -1
+    for i in range(y.size):
+        if y[i] != 0.0:
+            if k >= 0 or y[i] != 1.0:
+                return -1
+            k = i
+    return k
+
+
 @inlined
 def difference(value: float, high: float) -> float:
     """Return x - max x, whatever the loop around reorders."""
