@@ -53,6 +53,14 @@ class Library:
             return jax.jit(f)(*args)
         return f(*args)
 
+    def run_optimised(self, f, *args):
+        """Call `f` as users compile it: the suite has XLA compile fast, without optimisation."""
+        if self.name.startswith("jax"):
+            import jax
+
+            return jax.jit(f, compiler_options={"xla_backend_optimization_level": 3})(*args)
+        return self.run(f, *args)
+
     @property
     def eager(self):
         return not self.jitted
