@@ -61,6 +61,7 @@ from .orthants import (
     Reals,
     project_nonnegative,
 )
+from .plans import sinkhorn
 from .semidefinite import (
     PSDCone,
     project_psd,
@@ -71,7 +72,6 @@ from .simplex import (
     project_capped_simplex,
     project_simplex,
 )
-from .sinkhorn import sinkhorn
 from .transport import (
     Transport,
     project_kl_transport,

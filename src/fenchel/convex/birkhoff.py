@@ -8,7 +8,7 @@ from ..backend import Array
 from ..trees import register_dataclass
 from .euclidean_plan import euclidean_plan
 from .matrices import Matrices, open_matrices
-from .sinkhorn import sinkhorn
+from .plans import sinkhorn
 from .transport import within_marginals
 from .vertices import transport_vertex
 

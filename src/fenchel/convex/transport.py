@@ -8,7 +8,7 @@ from ..backend import Array
 from ..trees import register_dataclass
 from .euclidean_plan import euclidean_plan
 from .matrices import Matrices, check_marginals, marginal, open_matrices
-from .sinkhorn import sinkhorn
+from .plans import sinkhorn
 from .vertices import transport_vertex
 
 __all__ = ["Transport", "project_kl_transport", "project_transport"]
