@@ -131,6 +131,21 @@ class JaxBackend:
         """Reference kernel compiled once a shape: eagerly its loops compile at every call."""
         return _jitted_reference(kernel)
 
+    def run_formula(
+        self,
+        formula: Callable[..., Any],
+        static: tuple[str, ...],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> Any:
+        """Run a formula as one program where values are known: eagerly, and under eager grad.
+
+        Inside jit it is part of the program already; a function among the options is no constant.
+        """
+        if not _known(arguments[0]) or any(map(callable, options.values())):
+            return formula(self, *arguments, **options)
+        return _program(formula, static, kernels_enabled())(*arguments, **options)
+
     def fused(self, name: str, x: Array) -> None:
         """Return None: XLA fuses the formula."""
         return None
@@ -188,6 +203,21 @@ def _scatter_add(x: Array, indices: Array, updates: Array) -> Array:
     flat = x.reshape(count, x.shape[-1])
     places = indices.reshape(count, indices.shape[-1])
     return flat.at[row, places].add(updates.reshape(places.shape)).reshape(x.shape)
+
+
+def _known(x: Array) -> bool:
+    """Whether the value of `x` is at hand, below any derivatives taken of it."""
+    if not isinstance(x, jax.core.Tracer):
+        return True
+    return x.to_concrete_value() is not None  # type: ignore[no-untyped-call]
+
+
+@cache
+def _program(
+    formula: Callable[..., Any], static: tuple[str, ...], kernels: bool
+) -> Callable[..., Any]:
+    """Compile a formula, with or without kernels: which ones is decided when it is traced."""
+    return jax.jit(partial(formula, BACKEND), static_argnames=static)
 
 
 # What a reference kernel decides in Python; its other arguments may change from call to call.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from .contract import Array, Backend
+from .contract import Array, Backend, compiled
 
 __all__ = [
     "Array",
@@ -22,6 +22,7 @@ __all__ = [
     "backend_named",
     "backend_of",
     "backends",
+    "compiled",
     "kernels_enabled",
     "namespace",
     "reference_kernel",

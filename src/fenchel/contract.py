@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from functools import wraps
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
-__all__ = ["Array", "Backend"]
+__all__ = ["Array", "Backend", "compiled"]
 
 Array = Any
 """An array of any library. (A precise protocol would reject the tracers of JAX and torch.)"""
@@ -129,3 +130,27 @@ class Backend(Protocol):
     def tree_unflatten(self, structure: Any, leaves: Any) -> Any:
         """Inverse of `tree_flatten`."""
         ...
+
+
+_Formula = TypeVar("_Formula", bound=Callable[..., Any])
+
+
+def compiled(*static: str) -> Callable[[_Formula], _Formula]:
+    """Decorate a formula of a backend, an array and more: compiled where that pays eagerly.
+
+    Where every operation of an eager call is dispatched by a compiler, the adapter runs the formula
+    as one program. The arguments named in `static` are decided in Python: a program each value.
+    Other numbers may change from call to call.
+    """
+
+    def decorate(formula: _Formula) -> _Formula:
+        @wraps(formula)
+        def run(backend: Backend, *arguments: Any, **options: Any) -> Any:
+            run_formula = getattr(backend, "run_formula", None)
+            if run_formula is None:
+                return formula(backend, *arguments, **options)
+            return run_formula(formula, static, arguments, options)
+
+        return cast(_Formula, run)
+
+    return decorate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..backend import Array, Backend, backend_of, structure_kernel
+from ..backend import Array, Backend, backend_of, compiled, structure_kernel
 from .blocks import (
     block_logsumexp,
     block_max,
@@ -44,6 +44,7 @@ def fused_fit(backend: Backend, y: Array, increasing: bool) -> Array:
     return formula(y) if rule is None else rule(formula, y, (float(increasing),))
 
 
+@compiled("increasing")
 def squared_fit(
     backend: Backend, y: Array, weights: Array | None, increasing: bool
 ) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import structure_kernel
+from ..backend import compiled, structure_kernel
 from .thresholds import (
     ThresholdInfo,
     bisect,
@@ -35,6 +35,7 @@ __all__ = ["magnitude_formula", "magnitude_threshold", "saturated_value"]
 Array = Any
 
 
+@compiled("p", "debias")
 def magnitude_formula(
     backend: Any,
     x: Array,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..arrays import float_info
-from ..backend import structure_kernel
+from ..backend import compiled, structure_kernel
 
 __all__ = [
     "ThresholdInfo",
@@ -70,6 +70,7 @@ def power(xp: Any, base: Array, exponent: Any) -> Array:
     return xp.where(positive, safe**exponent, xp.zeros_like(base))
 
 
+@compiled("q")
 def mask_formula(
     backend: Any,
     x: Array,
@@ -222,6 +223,7 @@ def mask_threshold(backend: Any, x: Array, k: Any, temperature: Any, q: Any) -> 
     )
 
 
+@compiled()
 def hard_mask(backend: Any, x: Array, k: Any) -> Array:
     """Return the mask of the k largest entries; ties at the edge share what is left equally."""
     xp = backend.namespace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import backend_of
+from ..backend import backend_of, compiled
 from ..parameters import row_parameter
 from ._arguments import finish, prepare, temperature_of, with_temperature
 from ._scores import hard_argmax, shifted
@@ -138,20 +138,39 @@ def entmax_scores(backend: Any, x: Array, alpha: Any, temperature: Any) -> Array
     return with_temperature(
         backend,
         temperature,
-        lambda positive: _soft(backend, shifted(backend, x, positive), alpha),
+        lambda positive: _soft(backend, x, positive, alpha),
         lambda: hard_argmax(backend, x),
     )
 
 
-def _soft(backend: Any, z: Array, alpha: Any) -> Array:
-    """Entmax of shifted scores for any alpha >= 1, a number or an array."""
+def _soft(backend: Any, x: Array, temperature: Any, alpha: Any) -> Array:
+    """Entmax at a positive temperature for any alpha >= 1, a number or an array."""
     if isinstance(alpha, float):
         if alpha == 1.0:
-            return softmax_formula(backend, z, 1.0)
+            return softmax_formula(backend, x, temperature)
         if alpha == float("inf"):
-            return hard_argmax(backend, z)
-        return (entmax_formula if alpha <= 2.0 else steep_formula)(backend, z, alpha)
-    xp = backend.namespace
+            return hard_argmax(backend, x)
+        formula = _closed if alpha in (1.5, 2.0) else _gentle if alpha < 2.0 else _steep
+        return formula(backend, x, temperature, alpha)
+    return _mixed(backend, x, temperature, alpha)
+
+
+def _entmax(backend: Any, x: Array, temperature: Any, alpha: Any) -> Array:
+    return entmax_formula(backend, shifted(backend, x, temperature), alpha)
+
+
+# The two numbers that have formulas of their own, and the others.
+_closed, _gentle = compiled("alpha")(_entmax), compiled()(_entmax)
+
+
+@compiled()
+def _steep(backend: Any, x: Array, temperature: Any, alpha: Any) -> Array:
+    return steep_formula(backend, shifted(backend, x, temperature), alpha)
+
+
+@compiled()
+def _mixed(backend: Any, x: Array, temperature: Any, alpha: Array) -> Array:
+    xp, z = backend.namespace, shifted(backend, x, temperature)
     steep = backend.stop_gradient(alpha) > 2.0
     gentle = entmax_formula(backend, z, xp.where(steep, xp.full_like(alpha, 2.0), alpha))
     return xp.where(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import structure_kernel
+from ..backend import compiled, structure_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
 from ..parameters import row_parameter
 from ._arguments import finish, prepare, temperature_of, with_temperature
@@ -77,10 +77,21 @@ def normmax(
         with_temperature(
             backend,
             temperature,
-            lambda positive: normmax_formula(backend, shifted(backend, scores, positive), alpha),
+            lambda positive: _soft(backend, scores, positive, alpha),
             lambda: hard_argmax(backend, scores),
         ),
     )
+
+
+def _soft(backend: Any, x: Array, temperature: Any, alpha: Any) -> Array:
+    if isinstance(alpha, float) and alpha == float("inf"):
+        return normmax_formula(backend, shifted(backend, x, temperature), alpha)
+    return _shifted_normmax(backend, x, temperature, alpha)
+
+
+@compiled()
+def _shifted_normmax(backend: Any, x: Array, temperature: Any, alpha: Any) -> Array:
+    return normmax_formula(backend, shifted(backend, x, temperature), alpha)
 
 
 def normmax_formula(backend: Any, x: Array, alpha: Any) -> Array:

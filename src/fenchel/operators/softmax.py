@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backend import compiled
 from ._arguments import finish, prepare, temperature_of, with_temperature
 from ._scores import hard_argmax, shifted
 
@@ -68,6 +69,7 @@ def softmax(
     )
 
 
+@compiled()
 def softmax_formula(backend: Any, x: Array, temperature: Any) -> Array:
     """Softmax of prepared scores; rows without any finite score are 0."""
     xp = backend.namespace
