@@ -167,6 +167,8 @@ def test_nan_stays_in_its_problem(xp, rng, bad):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_lower_precision(xp, rng, dtype):
+    if dtype == "float16" and xp.name.startswith("strict"):
+        pytest.skip("the strict library has no half precision")
     scores = rng.normal(size=(5, 4)).astype(dtype)
     got = xp.numpy(xp.run(sinkhorn, xp.array(scores, dtype=dtype)))
     assert got.dtype == dtype
