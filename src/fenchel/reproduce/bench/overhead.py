@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from fenchel.operators import sparsemax, topk_mask
+from fenchel.convex import isotonic_regression
+from fenchel.operators import entmax, sparsemax, topk, topk_mask
 from fenchel.reproduce.library import Library
 
 from .case import Case, Contender, carried, fresh_rows
@@ -17,7 +18,7 @@ TITLE = "A public call on eight numbers, against the kernel alone and against ta
 
 
 def cases(quick: bool) -> Iterator[Case]:
-    """Yield the mask and sparsemax on each library that is installed."""
+    """Yield the operators that have fused rules, on each library that is installed."""
     for name in ("numpy", "torch", "jax"):
         if find_spec(name) is not None:
             yield from _cases_of(Library.named(name))
@@ -29,7 +30,10 @@ def _cases_of(library: Library) -> Iterator[Case]:
     tanh = Contender("tanh", _ready(library, xp.tanh), rows)
     operators = {
         "topk_mask": lambda x: topk_mask(x, 2, temperature=0.5),
+        "topk": lambda x: topk(x, 2, temperature=0.5),
         "sparsemax": sparsemax,
+        "entmax": entmax,
+        "isotonic_regression": isotonic_regression,
     }
     for name, operator in operators.items():
         ours = Contender("fenchel", _ready(library, operator), rows)
