@@ -87,23 +87,22 @@ def section_start(
     is free then.
     """
     xp = backend.namespace
-    above = xp.full_like(x, float("inf"))
-    flat = weights == 0
-    safe = xp.where(flat, xp.ones_like(weights), weights)
-    meets = [xp.where(flat, above, (x - bound) / safe) for bound in (lower, upper)]
-    points = xp.concat(meets, axis=-1)
-    points = xp.sort(
-        xp.where(xp.isnan(points), xp.concat([above, above], axis=-1), points), axis=-1
-    )
-    more, enough = _places(backend, points, x, lower, upper, weights, total)
-    some = enough > more  # points where the total is met
-    first = _point(xp, points, xp.where(some, more, more - 1))
-    last = _point(xp, points, xp.where(some, enough - 1, enough))
-    last = xp.where(some & (first == last), _point(xp, points, enough), last)
+    infinity = xp.full_like(x, float("inf"))
+    # Entries that tau does not move bend nothing.
+    still = (weights == 0) | (lower == upper)
+    safe = xp.where(still, xp.ones_like(weights), weights)
+    meets = [xp.where(still, infinity, (x - bound) / safe) for bound in (lower, upper)]
+    points = xp.concat([xp.where(xp.isnan(end), infinity, end) for end in meets], axis=-1)
+    points = xp.sort(points, axis=-1)
+    place, met = _place(backend, points, x, lower, upper, weights, total)
+    root = _point(xp, points, place)
+    beyond = xp.where(points > root, points, xp.full_like(points, float("inf")))
+    first = xp.where(met, root, _point(xp, points, place - 1))
+    last = xp.where(met, xp.min(beyond, axis=-1, keepdims=True), root)
     return _between(xp, first, last)
 
 
-def _places(
+def _place(
     backend: Backend,
     points: Array,
     x: Array,
@@ -112,7 +111,10 @@ def _places(
     weights: Array,
     total: Array,
 ) -> tuple[Array, Array]:
-    """Return how many of the ascending points have <w, y> above the total, and not below it."""
+    """Return how many of the ascending points have <w, y> above the total; whether the next is it.
+
+    Both up to rounding, so that an interval on which the total is met is seen as one.
+    """
     xp = backend.namespace
     info = float_info(x.dtype)
     rounding = 8 * (info.eps if info else 0.0)
@@ -127,25 +129,20 @@ def _places(
         over = xp.sum(terms, axis=-1, keepdims=True) - total
         return xp.where(known, over, -at - tau), xp.where(known, slack, xp.zeros_like(slack))
 
-    def halve(low: Array, high: Array, strict: bool) -> tuple[Array, Array]:
+    def body(_: Any, places: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = places
         middle = (low + high) // 2
         over, slack = excess(_point(xp, points, middle))
-        passed = (over > slack) if strict else (over >= -slack)
-        open_ = low < high
+        passed, open_ = over > slack, low < high
         return (
             xp.where(open_ & passed, middle + 1, low),
             xp.where(open_ & ~passed, middle, high),
         )
 
-    def body(_: Any, places: tuple[Array, Array, Array, Array]) -> tuple[Array, ...]:
-        low, high, bottom, top = places
-        return (*halve(low, high, True), *halve(bottom, top, False))
-
-    index = xp.arange(1).dtype
-    none = xp.astype(xp.zeros_like(points[..., :1]), index)
-    ends = (none, none + count, none, none + count)
-    more, _, enough, _ = backend.fori_loop(0, count.bit_length(), body, ends)
-    return more, enough
+    none = xp.astype(xp.zeros_like(points[..., :1]), xp.arange(1).dtype)
+    place, _ = backend.fori_loop(0, count.bit_length(), body, (none, none + count))
+    over, slack = excess(_point(xp, points, place))
+    return place, xp.abs(over) <= slack
 
 
 def _point(xp: Any, points: Array, place: Array) -> Array:
