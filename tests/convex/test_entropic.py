@@ -171,6 +171,17 @@ def test_any_scale_against_sixty_digits(scale, rng):
         assert_allclose(got, precise(x, np.ones(7), k), rtol=1e-10 * (1 + scale), atol=1e-14)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_weights_over_six_decades_against_sixty_digits(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=8) * 10 ** rng.uniform(-2, 2.5)
+    w = 10 ** rng.uniform(-3, 3, 8)
+    c = np.minimum(np.exp(x), 1) @ w * 10 ** rng.uniform(-6, -0.01)
+    got = convex.project_kl_knapsack(x, w, c)
+    assert_allclose(got @ w, c, rtol=1e-11)
+    assert_allclose(got, precise(x, w, c), atol=1e-11)
+
+
 @pytest.mark.parametrize("k", [0.0, 4.0])
 def test_ends_have_no_derivative(xp, k):
     """At k = 0 nothing moves, and at k = n nothing does, ties included."""

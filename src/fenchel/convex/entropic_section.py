@@ -16,9 +16,11 @@ from typing import Any
 
 from ..backend import Array, Backend, reference_kernel
 from .rows import nan_where
-from .thresholds import bisect, steps_for, stop
+from .thresholds import stop
 
 __all__ = ["clipped_exp", "kl_section"]
+
+_HALVINGS, _STEPS = 24, 6
 
 
 def clipped_exp(xp: Any, x: Array) -> Array:
@@ -158,23 +160,39 @@ def least_rate(
 def decay_rate(
     backend: Backend, mass: Array, weights: Array, log_left: Array, free: Array
 ) -> Array:
-    """Return tau with log sum_free exp(mass - tau w) = log_left, by bisection.
+    """Return tau with log sum_free exp(mass - tau w) = log_left: halvings, then Newton steps.
 
-    From the point where the largest term alone is enough, to where none exceeds an equal share.
+    From the point where the largest term alone is enough, to where none exceeds an equal share. The
+    left side is convex in tau, so that Newton's steps from below the root never pass it.
     """
     xp = backend.namespace
-    zeros, ones = xp.zeros_like(mass), xp.ones_like(mass)
+    zeros = xp.zeros_like(mass)
     count = xp.sum(xp.astype(free, mass.dtype), axis=-1, keepdims=True)
     spread = xp.log(xp.where(count > 0, count, xp.ones_like(count)))
     low = least_rate(backend, mass, weights, log_left, free)
-    high = _max_where(xp, (mass - log_left + spread) / weights, free)
+    high = _or_zero(xp, _max_where(xp, (mass - log_left + spread) / weights, free), free)
 
-    def above(tau: Array) -> Array:
+    def parts(tau: Array) -> Array:
         height = xp.where(free, mass - tau * weights - log_left, zeros)
-        part = xp.where(free, xp.exp(xp.where(height > 1, ones, height)), zeros)
-        return xp.sum(part, axis=-1, keepdims=True) >= 1
+        # Terms above 1 are beyond what is left: their size does not matter.
+        return xp.where(free, xp.exp(xp.where(height > 1, zeros + 1, height)), zeros)
 
-    return bisect(backend, above, low, _or_zero(xp, high, free), steps_for(mass))
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = low + (high - low) / 2
+        enough = xp.sum(parts(middle), axis=-1, keepdims=True) >= 1
+        return xp.where(enough, middle, low), xp.where(enough, high, middle)
+
+    def step(_: Any, tau: Array) -> Array:
+        part = parts(tau)
+        total = xp.sum(part, axis=-1, keepdims=True)
+        slope = xp.sum(part * weights, axis=-1, keepdims=True)
+        moves = (total > 0) & (slope > 0)
+        total, slope = (xp.where(moves, a, xp.ones_like(a)) for a in (total, slope))
+        return tau + xp.where(moves, xp.log(total) * total / slope, xp.zeros_like(tau))
+
+    low, _ = backend.fori_loop(0, _HALVINGS, halve, (low, high))
+    return backend.fori_loop(0, _STEPS, step, low)
 
 
 def _or_zero(xp: Any, x: Array, free: Array) -> Array:
