@@ -121,7 +121,7 @@ def _tolerance(given: Matrices, tol: float | None) -> float:
     if tol is not None:
         return check_number("tol", tol, minimum=0.0)
     info = float_info(given.x.dtype)
-    return (info.eps if info is not None else 0.0) ** (2 / 3)
+    return float((info.eps if info is not None else 0.0) ** (2 / 3))
 
 
 def _marginals(given: Matrices, a: Array | None, b: Array | None) -> tuple[Array, Array]:

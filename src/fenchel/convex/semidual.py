@@ -16,7 +16,7 @@ scaled down first, and grow as the potentials follow.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..arrays import float_info
 from ..backend import Array, Backend
@@ -85,7 +85,7 @@ def _evaluate(
     return plan, value, xp.max(xp.abs(xp.sum(plan, axis=-2) - b), axis=-1)
 
 
-def _rows_on_simplices(xp: object, y: Array, a: Array) -> Array:
+def _rows_on_simplices(xp: Any, y: Array, a: Array) -> Array:
     """Project rows on simplices of radius a, by sorting; rows of only -inf give 0."""
     ordered = xp.sort(y, axis=-1, descending=True)
     radius = xp.expand_dims(a, axis=-1)

@@ -23,6 +23,7 @@ _GROUPS = {
     "mask": "fenchel.reproduce.bench.mask",
     "magnitude": "fenchel.reproduce.bench.magnitude",
     "soft_rank": "fenchel.reproduce.bench.soft_rank",
+    "transport": "fenchel.reproduce.bench.transport",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
