@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fenchel.backend import kernels_enabled
 
-from .kernels import rows, torch_ops, torch_solvers
+from .kernels import rows, torch_ops, torch_rules, torch_solvers
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -203,6 +203,10 @@ class TorchBackend:
         if torch.compiler.is_compiling() or not kernels_enabled():
             return None
         return torch_ops.torch_fused(name, x)
+
+    def eager_rule(self, rule: Any, formula: Callable[..., Any], *inputs: Array) -> Array | None:
+        """Rule of several inputs where plain eager reverse mode is what is active."""
+        return torch_rules.torch_rule(rule, formula, *inputs)
 
     def host_call(self, f: Callable[..., Any], result_like: Any, *arrays: Array) -> Any:
         """Run NumPy code on host copies of `arrays`, and carry the result back."""

@@ -22,6 +22,7 @@ __all__ = [
     "backend_named",
     "backend_of",
     "backends",
+    "eager_rule",
     "compiled",
     "kernels_enabled",
     "namespace",
@@ -375,6 +376,19 @@ def reference_kernel(backend: Backend, reference: Callable[..., Any]) -> Callabl
     if on_plain is not None:
         return on_plain(reference)  # type: ignore[no-any-return]
     return lambda *arguments: reference(backend, *arguments)
+
+
+def eager_rule(
+    backend: Backend, rule: Any, formula: Callable[..., Array], *inputs: Array
+) -> Array | None:
+    """Return the value of `rule` at the inputs, with its pullback as the reverse derivative.
+
+    ``rule.forward(*inputs) -> (value, saved)`` and ``rule.pullback(cotangent, inputs, saved)``,
+    which returns a tuple, see plain arrays. None where more than an eager first derivative in
+    reverse mode may be asked for at once; derivatives beyond it are those of ``formula(*inputs)``.
+    """
+    serve = getattr(backend, "eager_rule", None)
+    return None if serve is None else serve(rule, formula, *inputs)
 
 
 def solver_kernel(backend: Backend, solver: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from .cuda.tensors import torch_cuda_kernel
 from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
 from .table import FUSED, KERNELS, LOSSES, KernelSpec, Output
 
-__all__ = ["torch_fused", "torch_kernel"]
+__all__ = ["is_eager", "torch_fused", "torch_kernel"]
 
 _LIBRARY = Library("fenchel", "DEF")  # type: ignore[no-untyped-call]
 
@@ -164,7 +164,7 @@ def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[...,
     return _KERNELS.get(name) if _SERVED.get(kind, False) else None
 
 
-def _eager() -> bool:
+def is_eager() -> bool:
     """Whether no transformation, mode or tracer is active: plain values, reverse mode at most."""
     return (
         torch._C._functorch.peek_interpreter_stack() is None
@@ -214,7 +214,7 @@ class _Fused(torch.autograd.Function):
         x, y = ctx.saved_tensors
         rule, formula, params, constants, saved = ctx.rest
         mapped = torch._C._functorch.is_legacy_batchedtensor(g)
-        if mapped or torch.is_grad_enabled() or not (_plain(g) and _eager()):
+        if mapped or torch.is_grad_enabled() or not (_plain(g) and is_eager()):
             keep = torch.is_grad_enabled()
             with torch.enable_grad():
                 (gx,) = torch.autograd.grad(formula(x), x, g, create_graph=keep)
@@ -279,7 +279,7 @@ def torch_fused(name: str, x: Tensor) -> Callable[..., Tensor] | None:
     >>> fit(None, y, (1,))
     tensor([1.0000, 2.5000, 2.5000])
     """
-    if torch.compiler.is_compiling() or not _plain(x) or not _eager():
+    if torch.compiler.is_compiling() or not _plain(x) or not is_eager():
         return None
     if x.dtype is not torch.float32 and x.dtype is not torch.float64:
         return None

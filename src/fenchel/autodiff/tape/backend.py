@@ -7,7 +7,7 @@ from typing import Any
 
 from ...backend import backend_of
 from .batching import vmap
-from .fused import fused_node
+from .fused import eager_node, fused_node
 from .namespace import TapeNamespace, namespace_over
 from .recompute import checkpoint
 from .rules import Linear
@@ -183,6 +183,10 @@ class TapeBackend:
             return None
         rule = self.base.fused_rule(name)
         return None if rule is None else fused_node(rule)
+
+    def eager_rule(self, rule: Any, formula: Callable[..., Any], *inputs: Array) -> Any:
+        """Record one node for a rule, for one reverse level over plain values."""
+        return eager_node(rule, formula, inputs)
 
     def fused_rule(self, name: str) -> Any:
         """Return None: a rule is for plain values."""
