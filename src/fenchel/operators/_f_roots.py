@@ -14,6 +14,7 @@ Roots are found detached; two Newton steps with live arguments follow.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..backend import reference_kernel
@@ -24,7 +25,7 @@ __all__ = ["anchored_formula", "linear_formula", "threshold_formula"]
 
 Array = Any
 
-_STEPS = 24  # 10 suffice for alpha >= -1; the bracket halves where Newton's step leaves it
+_STEPS = 16  # 8 suffice for alpha >= -3; the bracket halves where Newton's step leaves it
 _FAR = 14.0  # logarithm of a ratio that 1 is small against
 
 
@@ -66,7 +67,7 @@ def _spread(xp: Any, level: Array, drop: Array, alpha: Any) -> tuple[Array, Arra
     positive = height > 0
     logs = grows + xp.log(xp.where(positive, height, xp.ones_like(height)))
     far = positive & (logs > _FAR)
-    scale = xp.exp(xp.where(far, xp.zeros_like(grows), grows))
+    scale = _exp(xp, xp.where(far, xp.zeros_like(grows), grows))
     ratio = xp.where(far, xp.zeros_like(height), height) * scale
     near = level + drop * scale * log1p_ratio(xp, ratio)
     # Far away `level` cancels: u^(alpha-1) is the height and a little.
@@ -75,6 +76,12 @@ def _spread(xp: Any, level: Array, drop: Array, alpha: Any) -> tuple[Array, Arra
     beyond = (logs - grows + xp.log1p(rest)) / order
     rate = xp.where(far, rest / (1.0 + rest), 1.0 / (1.0 + ratio))
     return xp.where(far, beyond, near), rate
+
+
+def _exp(xp: Any, x: Array) -> Array:
+    """Return exp(x), cut short of where its product with 0 would be NaN."""
+    most = math.log(float(xp.finfo(x.dtype).max)) - 8.0
+    return xp.exp(xp.where(x > most, xp.full_like(x, most), x))
 
 
 def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
@@ -96,7 +103,8 @@ def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
         total = xp.where(total > 0, total, xp.where(total == 0, xp.ones_like(total), total))
         return top + xp.log(total), p / total
 
-    low = -log_total(log_q)[0]
+    # A little lower: the root may be the bound itself, and rounding put a step below it.
+    low = -log_total(log_q)[0] - 2.0**-10
     high = xp.maximum(_upper(xp, drop, log_q, inside, alpha), low)
 
     def body(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -122,7 +130,7 @@ def _upper(xp: Any, drop: Array, log_q: Array, inside: Array, alpha: Any) -> Arr
         room = 1.0 - xp.expm1(-drop) * xp.exp(-log_q)
         level = -drop - log_q - xp.log(xp.where(room > 0, room, xp.ones_like(room)))
     else:
-        scale = xp.exp((alpha - 1.0) * log_q)
+        scale = _exp(xp, (alpha - 1.0) * log_q)
         ratio = (1.0 - alpha) * drop * scale
         room = 1.0 + ratio
         ratio = xp.where(room > 0, ratio, xp.zeros_like(ratio))
@@ -144,28 +152,27 @@ def threshold_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     on = known & (data > float("-inf")) & (1.0 + (alpha0 - 1.0) * (data - tau) > 0)
     log_q = xp.log(q)
     for _ in range(2):
-        log_u, p = _above(xp, z, tau, log_q, alpha, on)
-        slope = xp.sum(
-            xp.where(p > 0, p * xp.exp((1.0 - alpha) * log_u), p), axis=-1, keepdims=True
-        )
+        p, slopes = _above(xp, z, tau, log_q, alpha, on)
+        slope = xp.sum(slopes, axis=-1, keepdims=True)
         excess = xp.sum(p, axis=-1, keepdims=True) - 1.0
         moves = slope > 0
         step = xp.where(moves, excess, xp.zeros_like(excess))
         tau = tau + step / xp.where(moves, slope, xp.ones_like(slope))
-    y = _above(xp, z, tau, log_q, alpha, on)[1]
+    y = _above(xp, z, tau, log_q, alpha, on)[0]
     return xp.where(xp.isnan(found), xp.full_like(y, float("nan")), y)
 
 
 def _above(
     xp: Any, z: Array, tau: Array, log_q: Array, alpha: Any, on: Array
 ) -> tuple[Array, Array]:
-    """Return log u and p on the support, 0 elsewhere."""
+    """Return p and -dp/dtau on the support, 0 elsewhere."""
     zeros = xp.zeros_like(z)
     height = xp.where(on, z, xp.broadcast_to(tau, z.shape)) - tau
     base = (alpha - 1.0) * height
     inside = on & (base > -1.0)
-    log_u = height * log1p_ratio(xp, xp.where(inside, base, zeros))
-    return log_u, xp.where(inside, xp.exp(log_q + log_u), zeros)
+    log_u = xp.where(inside, height * log1p_ratio(xp, xp.where(inside, base, zeros)), zeros)
+    p = xp.where(inside, xp.exp(log_q + log_u), zeros)
+    return p, xp.where(inside, xp.exp(log_q + (2.0 - alpha) * log_u), zeros)
 
 
 def _threshold_root(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
@@ -181,11 +188,9 @@ def _threshold_root(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     tau = xp.where(empty, xp.zeros_like(tau), tau)
 
     def body(_: Any, tau: Array) -> Array:
-        log_u, p = _above(xp, z, tau, log_q, alpha, valid)
+        p, slopes = _above(xp, z, tau, log_q, alpha, valid)
         total = xp.sum(p, axis=-1, keepdims=True)
-        slope = xp.sum(
-            xp.where(p > 0, p * xp.exp((1.0 - alpha) * log_u), p), axis=-1, keepdims=True
-        )
+        slope = xp.sum(slopes, axis=-1, keepdims=True)
         total = xp.where(total > 0, total, xp.ones_like(total))
         log_total = xp.log(total)
         step = deformed(xp, log_total, alpha) * xp.exp((2.0 - alpha) * log_total)
