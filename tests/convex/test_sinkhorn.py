@@ -208,3 +208,23 @@ def test_totals_that_are_not_known_to_differ():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call(np.zeros((2, 3)))
+
+
+def test_mapped_problems_stop_one_by_one(rng):
+    """Under vmap of torch a loop goes on while any problem does."""
+    torch = pytest.importorskip("torch")
+    scores = rng.normal(size=(3, 4, 4)) * np.array([0.1, 1.0, 20.0])[:, None, None]
+    got = torch.func.vmap(sinkhorn)(torch.asarray(scores))
+    assert_allclose(got, sinkhorn(scores), atol=1e-9)
+
+
+def test_loops_of_torch_are_mapped():
+    torch = pytest.importorskip("torch")
+    from fenchel.loops import while_loop
+
+    def halvings(x):
+        return while_loop(lambda c: c[0] > 1, lambda c: (c[0] / 2, c[1] + 1), (x, torch.zeros(())))
+
+    left, count = torch.func.vmap(halvings)(torch.tensor([8.0, 0.5, 3.0]))
+    assert left.tolist() == [1.0, 0.5, 0.75]
+    assert count.tolist() == [3.0, 0.0, 2.0]
