@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import backend_of
+from ..backend import backend_of, reference_kernel
 
 __all__ = ["attained_conjugate"]
 
@@ -26,8 +26,12 @@ def attained_conjugate(
     supremum is not attained (targets on a face) the points go off to infinity and the value to the
     supremum, linearly.
     """
-    x, y = f_backend.stop_gradient(start), f_backend.stop_gradient(y)
-    backend = getattr(f_backend, "base", None) or f_backend
+    data = backend.stop_gradient(start), backend.stop_gradient(y)
+    kernel = reference_kernel(backend, lambda plain, x, y: _newton(plain, f, x, y))
+    return backend.stop_gradient(kernel(*data))
+
+
+def _newton(backend: Any, f: Callable[[Array], Array], x: Array, y: Array) -> Array:
     xp = backend.namespace
     x = xp.where(x == float("-inf"), xp.full_like(x, _FAR), x)
     eye = xp.eye(x.shape[-1], dtype=x.dtype, device=backend.device_of(x))

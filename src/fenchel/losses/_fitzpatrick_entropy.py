@@ -76,7 +76,9 @@ def entropy_rows(problem: Problem, x: Array, y: Array, alpha: Any) -> Array:
     z = xp.where(out, zeros, z)
     slope = _slope(xp, best, alpha)
     # <t - y, theta - lambda - phi'(t)>, of which the derivatives are taken: t is a maximiser
-    textbook = xp.where(out, zeros, (best.point - y) * (z - best.level - slope))
+    impossible = xp.any(out & (y > 0), axis=-1, keepdims=True)  # t - y sums to 0 elsewhere
+    level = xp.where(impossible, backend.stop_gradient(best.level), best.level)
+    textbook = xp.where(out, zeros, (best.point - y) * (z - level - slope))
     textbook = xp.sum(textbook, axis=-1, keepdims=True)
     rows = backend.stop_gradient(_values(xp, best, z, y, slope, alpha, out))
     nan = xp.any(xp.isnan(backend.stop_gradient(x)), axis=-1, keepdims=True)

@@ -85,15 +85,11 @@ def denominator(
 ) -> Any:
     """Return what a mean divides by: the weights of the classes, or the number of dense rows."""
     xp = backend.namespace
-    if target.dense is not None:
-        if kept is not None:
-            return xp.sum(kept, dtype=losses.dtype)
+    counted = kept if target.dense is not None else weights
+    if counted is None:
         if target.ignored is None:
             return size_of(losses)
-        return xp.sum(xp.astype(~target.ignored, losses.dtype), dtype=losses.dtype)
-    if weights is None and target.ignored is None:
-        return size_of(losses)
-    counted = xp.ones_like(losses) if weights is None else weights
+        counted = xp.ones_like(losses)
     if target.ignored is not None:
         counted = xp.where(target.ignored, xp.zeros_like(counted), counted)
     return xp.sum(counted, dtype=losses.dtype)

@@ -110,8 +110,12 @@ class FenchelYoung(Loss):
         point, fixed = stop(live), stop(y)
         slack = stop(own._slack(backend, stop(z), point))
         rows = per_row(own, own._bregman(backend, fixed, point))
-        away = xp.where(slack == 0, xp.zeros_like(slack), slack * (fixed - point))
+        gap = fixed - point
+        away = xp.where(gap == 0, xp.zeros_like(slack), slack) * gap  # an infinity times 0 is 0
         rows = rows + (away if own.elementwise else xp.sum(away, axis=-1, keepdims=True))
+        if own.elementwise:  # an infinite score is certain of its label
+            sure = xp.where(gap == 0, xp.zeros_like(rows), xp.full_like(rows, float("inf")))
+            rows = xp.where(xp.abs(stop(z)) == float("inf"), sure, rows)
         rows = bounded(problem, stop(rows), fixed, out)
         if not differentiates(backend):
             return rows
