@@ -12,7 +12,7 @@ from pathlib import Path
 import fenchel_backends
 import numpy as np
 import pytest
-from fenchel_backends.kernels.table import FUSED, KERNELS
+from fenchel_backends.kernels.table import FUSED, KERNELS, LOSSES
 
 SOURCES = Path(fenchel_backends.__path__[0]) / "kernels" / "cuda"
 
@@ -88,6 +88,14 @@ def kernel(name, inputs, params, **launch):
     outputs = list(_outputs(KERNELS[name], *inputs[0].shape, inputs[0].dtype))
     run(name, params, *inputs, *outputs, **launch)
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def loss(name, x, target, params=(), **launch):
+    """Losses and gradients of rows; `target` holds a label a row, or rows."""
+    x, target = np.ascontiguousarray(x), np.ascontiguousarray(target)
+    outputs = list(_outputs(LOSSES[name], *x.shape, x.dtype))
+    run(name, [params], x, target, *outputs, **launch)
+    return tuple(outputs)
 
 
 def fused(name, inputs, params, **launch):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..rows import FusedRule
-from ..table import FUSED, KERNELS, Output
+from ..table import FUSED, KERNELS, LOSSES, Output, row_integers
 from .geometry import geometry
 from .sources import OPTIONS, source_of, text
 
@@ -177,8 +177,11 @@ def _rows(x: Array, dtype: Any = None) -> Array:
 
 
 def _input_rows(symbol: str, inputs: Sequence[Array]) -> list[Array]:
-    """Rows of the inputs; the constants of a fused rule are int64 in the sources."""
-    constant = np.int64 if symbol.startswith("fused_") else None
+    """Rows of the inputs; the constants of a fused rule, and labels, are int64 in the sources."""
+    integers = symbol.startswith("fused_")
+    if symbol in LOSSES:
+        integers = row_integers(LOSSES[symbol].inputs[1])
+    constant = np.int64 if integers else None
     return [_rows(inputs[0]), *(_rows(value, constant) for value in inputs[1:])]
 
 
@@ -226,7 +229,7 @@ def cupy_kernel(name: str) -> Callable[..., Any] | None:
     >>> cupy_kernel("nothing") is None
     True
     """
-    spec = KERNELS.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name)
     if spec is None or not cupy_found():
         return None
     count, outputs = len(spec.inputs), spec.outputs
@@ -257,6 +260,8 @@ def fused_rule(name: str) -> FusedRule | None:
     >>> fused_rule("nothing") is None
     True
     """
+    if name in LOSSES and cupy_found():
+        return _loss_rule(name)
     spec = FUSED.get(name)
     if spec is None or not cupy_found():
         return None
@@ -280,6 +285,27 @@ def fused_rule(name: str) -> FusedRule | None:
             inputs = [cotangent, *_input_rows(symbol, (x, *constants)), *flat]
             launch(symbol, inputs, pack(params, x), [_flat(gx, gradient[0])])
         return gx
+
+    return FusedRule(forward, pullback, lambda *arguments: forward(*arguments)[0])
+
+
+def _loss_rule(name: str) -> FusedRule:
+    """A loss as a fused rule: its pullback multiplies the gradient that came with the value."""
+    outputs = LOSSES[name].outputs
+
+    def forward(x: Array, params: Sequence[Any], *constants: Array) -> tuple[Array, ...]:
+        return tuple(_call(name, (x, *constants), params, outputs))
+
+    def pullback(
+        g: Array,
+        x: Array,
+        params: Sequence[Any],
+        constants: Sequence[Array],
+        saved: Sequence[Array],
+    ) -> Array:
+        gradient = saved[1]
+        # a cotangent of 0 gives 0, also where the gradient is not finite
+        return imported_cupy().where(g == 0, gradient.dtype.type(0), gradient * g)
 
     return FusedRule(forward, pullback, lambda *arguments: forward(*arguments)[0])
 

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..table import FUSED, KERNELS
+from ..table import FUSED, KERNELS, LOSSES
 
 __all__ = ["OPTIONS", "source_of", "symbols", "text"]
 
@@ -40,6 +40,8 @@ def source_of(symbol: str) -> str:
     >>> source_of("fused_entmax_vjp")
     'fused_entmax'
     """
+    if symbol in LOSSES:  # the two of a loss stand together
+        return symbol.rpartition("_")[0]
     stem = symbol.removesuffix("_vjp")
     if symbol not in KERNELS and stem.removeprefix("fused_") not in FUSED:
         raise KeyError(symbol)
@@ -52,7 +54,7 @@ def symbols() -> list[str]:
     Returns
     -------
     list of str
-        Structure kernels, then the two of each fused rule.
+        Structure kernels, the two of each fused rule, then the losses.
 
     Examples
     --------
@@ -60,7 +62,7 @@ def symbols() -> list[str]:
     True
     """
     fused = [f"fused_{name}{suffix}" for name in FUSED for suffix in ("", "_vjp")]
-    return [*KERNELS, *fused]
+    return [*KERNELS, *fused, *LOSSES]
 
 
 @cache

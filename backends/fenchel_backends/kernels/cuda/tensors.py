@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from ..table import KERNELS, Output
+from ..table import KERNELS, LOSSES, Output
 from . import loader
 
 __all__ = ["launch_tensors", "torch_cuda_kernel"]
@@ -99,7 +99,7 @@ def torch_cuda_kernel(name: str) -> Callable[..., Any] | None:
     >>> torch_cuda_kernel("nothing") is None
     True
     """
-    spec = KERNELS.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name)
     if spec is None or not loader.cupy_found() or find_spec("torch") is None:
         return None
     count, outputs = len(spec.inputs), spec.outputs
@@ -108,7 +108,8 @@ def torch_cuda_kernel(name: str) -> Callable[..., Any] | None:
         x, n = arguments[0], arguments[0].shape[-1]
         results = [_allocate(output, x) for output in outputs]
         if x.numel():
-            rows = [value.detach().reshape(-1, n).contiguous() for value in arguments[:count]]
+            detached = [value.detach() for value in arguments[:count]]
+            rows = [value.reshape(-1, value.shape[-1]).contiguous() for value in detached]
             flat = [
                 value.view(-1, n) if output.extent == "entries" else value.view(-1)
                 for value, output in zip(results, outputs, strict=True)

@@ -1,0 +1,21 @@
+// Fitzpatrick sparsemax loss, twice the sparsemax loss at (x + y)/2, and its gradient.
+#include "loss_sparse.cuh"
+#include "loss_rows.cuh"
+
+namespace fenchel {
+
+struct FitzpatrickSparsemaxLoss {
+  template <class T>
+  static __device__ bool valid(const Frame<T>&, long long) {
+    return true;
+  }
+  template <class T, class Target>
+  static __device__ void run(const Frame<T>&, long long row, const Scores<T>& scores, int label,
+                             const Target& target, T* loss, T* g) {
+    midpoint_loss(scores, label, target, loss, row, g);
+  }
+};
+
+}  // namespace fenchel
+
+FENCHEL_EXPORT_LOSS(loss_fitzpatrick_sparsemax, FitzpatrickSparsemaxLoss)
