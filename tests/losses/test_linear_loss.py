@@ -194,7 +194,7 @@ def test_half_precision(rng):
     value.backward()
     assert value.dtype == weights.grad.dtype == torch.bfloat16
     exact = plain(sparsemax_loss, features.double(), weights.detach().double(), target)
-    assert abs(float(value) - float(exact)) < 0.05
+    assert abs(value.item() - exact.item()) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..arrays import check_dtype
+from ..arrays import check_choice, check_dtype
 from ..backend import backend_of, eager_rule
 from ..parameters import check_array, known_to
 from ._loss import Loss
 from ._problem import differentiates
+from ._reduction import REDUCTIONS
 
 __all__ = ["linear_loss"]
 
@@ -87,7 +88,7 @@ def linear_loss(
     options: dict[str, Any] = {"weight": weight, "label_smoothing": label_smoothing}
     if ignore_index is not None:
         options["ignore_index"] = ignore_index
-    backend = _check(loss, features, weights, target, ignore_index, block_size)
+    backend = _check(loss, features, weights, target, ignore_index, reduction, block_size)
     features, weights = known_to(backend, features), known_to(backend, weights)
 
     def formula(features: Array, weights: Array) -> Array:
@@ -111,6 +112,7 @@ def _check(
     weights: Array,
     target: Array,
     ignore_index: int | None,
+    reduction: str,
     block_size: int | None,
 ) -> Any:
     """Return the backend of valid arguments."""
@@ -118,6 +120,7 @@ def _check(
         raise TypeError(
             f"`loss` must be a loss of fenchel.losses over classes; got {type(loss).__qualname__}"
         )
+    check_choice("reduction", reduction, REDUCTIONS)
     backend = backend_of(features, weights, target)
     for name, value in (("features", features), ("weights", weights)):
         check_array(name, value, backend)
@@ -262,6 +265,8 @@ class _Columns:
         """Add an update of the given columns, or of all."""
         if columns is None:
             self.total = self.total + update
+            return
+        if columns.shape[0] == 0:
             return
         self.waiting.append((columns, update))
         self.width += columns.shape[0]
