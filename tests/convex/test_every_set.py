@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fenchel import convex, trees
+from fenchel import backend_of, convex, trees
 from tests.convex import oracles
 from tests.convex.sets_catalogue import LOWER, MATRIX, NORMAL, OFFSET, SETS, SIGNED, UPPER, WEIGHTS
 from tests.derivatives import jvp_matrix, vjp_matrix
@@ -156,8 +156,6 @@ PARAMETERS = {
 
 def _as(x, constant):
     """The constant as an array of the library of `x`, which may be traced."""
-    from fenchel import backend_of
-
     backend = backend_of(x)
     base = getattr(backend, "base", None) or backend
     while getattr(base, "base", None) is not None:
@@ -191,6 +189,7 @@ def test_sets_are_containers(xp):
 def test_set_as_an_argument_of_jit():
     jax = pytest.importorskip("jax")
     x = jax.numpy.asarray([0.5, 9.0, 0.75])
+    backend_of(x)  # the adapter tells JAX of the sets when it is loaded
     value = jax.jit(lambda found, x: jax.numpy.sum(found.project(x)))
     assert_allclose(value(convex.L1Ball(2.0), x), 2.0)
     gradient = jax.grad(value, allow_int=True)(convex.L1Ball(jax.numpy.asarray([2.0])), x)

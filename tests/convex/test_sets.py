@@ -189,6 +189,7 @@ def test_set_under_jit_and_grad():
     jax = pytest.importorskip("jax")
     jnp = jax.numpy
     x, w = jnp.asarray([0.5, 9.0, 0.75]), jnp.asarray([1.0, 2.0, 3.0])
+    fenchel.backend_of(x)  # the adapter tells JAX of the sets when it is loaded
 
     @jax.jit
     def value(found, x):
