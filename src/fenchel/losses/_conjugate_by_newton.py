@@ -17,9 +17,7 @@ _TINY = 1e-30
 _FAR = -1e3
 
 
-def attained_conjugate(
-    f_backend: Any, f: Callable[[Array], Array], start: Array, y: Array
-) -> Array:
+def attained_conjugate(backend: Any, f: Callable[[Array], Array], start: Array, y: Array) -> Array:
     """Return points x, as constants, where <x, y> - f(x) is the conjugate of `f` at `y`.
 
     Newton's method row by row from `start`, damped; a step that does not gain is halved. Where the
