@@ -81,7 +81,10 @@ def _reflected(xp: Any, a: Array, b: Array, alpha: Any) -> Array:
     """The same for alpha < 1/2, by f_alpha(u) = u f_(1 - alpha)(1/u)."""
     other = 1.0 - alpha
     nothing = a <= 0
-    a, b = floor(xp, a), floor(xp, b)
+    # f' grows fast towards 0: no maximiser comes near this bound, whose powers are still finite.
+    least = xp.full_like(b, float(xp.finfo(b.dtype).smallest_normal) ** 0.5)
+    b = xp.where(b < least, least, b)
+    a = xp.where(nothing, b, floor(xp, a))
     close = b < 4.0 * a
     ones = xp.ones_like(b)
     near = xp.where(close, a, ones)
@@ -90,8 +93,10 @@ def _reflected(xp: Any, a: Array, b: Array, alpha: Any) -> Array:
     log_u = xp.log(xp.where(close, ones, a)) - xp.log(xp.where(close, ones, b))
     beyond = (deformed(xp, -log_u, other) - (1.0 - xp.exp(log_u))) / other
     value = xp.exp(alpha * xp.log(b)) * xp.where(close, inside, beyond)
-    infinite = nothing & (xp.zeros_like(value) + alpha <= 0)
-    return xp.where(infinite, xp.full_like(value, float("inf")), value)
+    finite = xp.zeros_like(value) + alpha > 0
+    order = xp.where(finite, xp.zeros_like(value) + alpha, xp.ones_like(value))
+    at_zero = xp.where(finite, xp.exp(order * xp.log(b)) / order, xp.full_like(b, float("inf")))
+    return xp.where(nothing, at_zero, value)
 
 
 def _jensen_shannon(xp: Any, a: Array, b: Array) -> Array:

@@ -127,7 +127,9 @@ def _upper(xp: Any, drop: Array, log_q: Array, inside: Array, alpha: Any) -> Arr
     """Return the level at which the first entry reaches probability 1; there the sum is <= n."""
     infinite = xp.full_like(drop, float("inf"))
     if alpha is None:
-        room = 1.0 - xp.expm1(-drop) * xp.exp(-log_q)
+        # Beyond e^40 there is no room.
+        rise, weight = (xp.where(a > 40.0, xp.full_like(a, 40.0), a) for a in (-drop, -log_q))
+        room = 1.0 - xp.expm1(rise) * xp.exp(weight)
         level = -drop - log_q - xp.log(xp.where(room > 0, room, xp.ones_like(room)))
     else:
         scale = _exp(xp, (alpha - 1.0) * log_q)
@@ -149,7 +151,9 @@ def threshold_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     found = backend.stop_gradient(root(data, backend.stop_gradient(q), alpha0))
     known = xp.isfinite(found)
     tau = xp.where(known, found, xp.zeros_like(found))
-    on = known & (data > float("-inf")) & (1.0 + (alpha0 - 1.0) * (data - tau) > 0)
+    on = known & (data > float("-inf"))
+    height = xp.where(on, data, xp.broadcast_to(tau, data.shape)) - tau
+    on = on & (1.0 + (alpha0 - 1.0) * height > 0)
     log_q = xp.log(q)
     for _ in range(2):
         p, slopes = _above(xp, z, tau, log_q, alpha, on)

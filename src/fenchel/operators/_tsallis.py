@@ -36,7 +36,9 @@ def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
     found = backend.stop_gradient(find(data, alpha0))
     known = xp.isfinite(found)
     t = xp.where(known, found, xp.zeros_like(found))
-    on = known & (data > float("-inf")) & (1.0 + (alpha0 - 1.0) * (data - t) > 0)
+    on = known & (data > float("-inf"))
+    height = xp.where(on, data, xp.broadcast_to(t, data.shape)) - t
+    on = on & (1.0 + (alpha0 - 1.0) * height > 0)
     if not isinstance(alpha, float):
         y = _any_alpha(xp, x, t, alpha, on)
     elif alpha == 2.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..operator import Registry
-from . import isotonic, losses, ordering, projections, sets, simplex, topk, transport
+from . import isotonic, losses, ordering, projections, regularizers, sets, simplex, topk, transport
 
 __all__ = ["operators"]
 
@@ -14,6 +14,7 @@ operators = Registry(
         *isotonic.ENTRIES,
         *ordering.ENTRIES,
         *projections.ENTRIES,
+        *regularizers.ENTRIES,
         *losses.ENTRIES,
         *sets.ENTRIES,
         *transport.ENTRIES,
