@@ -117,6 +117,18 @@ def test_information(xp, f, solver):
         assert_array_equal(xp.numpy(info.value), [value] * 2)
 
 
+@pytest.mark.parametrize("f", [topk, topk_mask])
+def test_information_where_all_or_nothing_is_kept(xp, f):
+    x = xp.array(FINITE)
+    _, info = xp.run(lambda x: f(x, 4, temperature=INF, return_info=True), x)
+    assert xp.numpy(info.saturated).all() and xp.numpy(info.already_hard).all()
+    y, info = xp.run(lambda x: f(x, 0, temperature=INF, return_info=True), x)
+    assert_array_equal(xp.numpy(y), 0)
+    assert_array_equal(xp.numpy(info.threshold), [INF, INF])
+    assert_array_equal(xp.numpy(info.value), [0, 0])
+    assert not xp.numpy(info.support).any() and xp.numpy(info.converged).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("p", [2.0, 1.5, 4 / 3])
 def test_information_at_temperature_zero(xp, dtype, p):

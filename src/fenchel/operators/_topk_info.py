@@ -70,8 +70,8 @@ def mask_info(
     on = y > 0
     linear = xp.where(on, y * xp.where(on, x, xp.zeros_like(x)), xp.zeros_like(x))
     # y = 0 wins over an infinite temperature too.
-    penalty = xp.where(on, power(xp, y, p) * temperature / p, xp.zeros_like(x))
-    value = xp.sum(linear - penalty, axis=-1)
+    strength = xp.where(on, xp.zeros_like(x) + temperature, xp.zeros_like(x))
+    value = xp.sum(linear - power(xp, y, p) * strength / p, axis=-1)
     valid = xp.sum(xp.astype(x > float("-inf"), x.dtype), axis=-1, keepdims=True)
     wanted = xp.minimum(xp.zeros_like(valid) + k, valid)
     residual = xp.abs(xp.sum(y, axis=-1, keepdims=True) - wanted)
