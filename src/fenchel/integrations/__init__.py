@@ -1,0 +1,1 @@
+"""Thin bridges to other libraries, one file each: import the one you need."""

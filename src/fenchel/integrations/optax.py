@@ -1,0 +1,153 @@
+"""Losses with the signature of `optax.losses`: one value an example, `axis` and `where`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fenchel import losses
+from fenchel.backend import Array
+
+__all__ = [
+    "entmax_loss",
+    "f_divergence_loss",
+    "fitzpatrick_logistic_loss",
+    "fitzpatrick_sparsemax_loss",
+    "logistic_loss",
+    "per_example",
+    "sparsemax_loss",
+]
+
+
+def per_example(loss: Any) -> Callable[..., Array]:
+    """Return `f(scores, labels, axis=-1, where=None)`, one value an example, of any loss.
+
+    Parameters
+    ----------
+    loss
+        A loss of `fenchel.losses`.
+
+    Returns
+    -------
+    callable
+        Labels are classes (integers, the shape of the scores without `axis`) or dense targets;
+        `where` masks classes.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel import losses
+    >>> from fenchel.integrations.optax import per_example
+    >>> per_example(losses.squared)(jnp.asarray([[1.0, 3.0]]), jnp.asarray([[1.0, 1.0]])).tolist()
+    [2.0]
+    """
+
+    def per_example_loss(
+        scores: Array, labels: Array, axis: int = -1, where: Array | None = None
+    ) -> Array:
+        return loss(scores, labels, axis=axis, where=where, reduction="none")
+
+    return per_example_loss
+
+
+def logistic_loss(
+    scores: Array, labels: Array, axis: int = -1, where: Array | None = None
+) -> Array:
+    """Return the cross-entropy of the softmax minus the entropy of dense labels.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import logistic_loss
+    >>> logistic_loss(jnp.zeros((1, 2)), jnp.asarray([0])).round(4).tolist()
+    [0.6931000351905823]
+    """
+    return per_example(losses.logistic)(scores, labels, axis, where)
+
+
+def sparsemax_loss(
+    scores: Array, labels: Array, axis: int = -1, where: Array | None = None
+) -> Array:
+    """Return the Fenchel-Young loss of sparsemax.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import sparsemax_loss
+    >>> sparsemax_loss(jnp.zeros((1, 2)), jnp.asarray([0])).tolist()
+    [0.25]
+    """
+    return per_example(losses.sparsemax_loss)(scores, labels, axis, where)
+
+
+def entmax_loss(
+    scores: Array,
+    labels: Array,
+    axis: int = -1,
+    where: Array | None = None,
+    *,
+    alpha: Any = 1.5,
+) -> Array:
+    """Return the Fenchel-Young loss of entmax; `alpha` is differentiated if it is an array.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import entmax_loss
+    >>> entmax_loss(jnp.zeros((1, 2)), jnp.asarray([0]), alpha=2.0).tolist()
+    [0.25]
+    """
+    return per_example(losses.entmax_loss(alpha=alpha))(scores, labels, axis, where)
+
+
+def f_divergence_loss(
+    scores: Array,
+    labels: Array,
+    axis: int = -1,
+    where: Array | None = None,
+    *,
+    divergence: str = "kl",
+    reference: Array | None = None,
+    alpha: Any = None,
+) -> Array:
+    """Return the Fenchel-Young loss of an f-divergence from a reference measure.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import f_divergence_loss
+    >>> f_divergence_loss(jnp.zeros((1, 2)), jnp.asarray([0]), divergence="chi2").tolist()
+    [0.25]
+    """
+    loss = losses.f_divergence_loss(divergence=divergence, reference=reference, alpha=alpha)
+    return per_example(loss)(scores, labels, axis, where)
+
+
+def fitzpatrick_logistic_loss(
+    scores: Array, labels: Array, axis: int = -1, where: Array | None = None
+) -> Array:
+    """Return the Fitzpatrick loss of softmax.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import fitzpatrick_logistic_loss
+    >>> fitzpatrick_logistic_loss(jnp.zeros((1, 2)), jnp.asarray([0])).round(4).tolist()
+    [0.2784999907016754]
+    """
+    return per_example(losses.fitzpatrick_logistic)(scores, labels, axis, where)
+
+
+def fitzpatrick_sparsemax_loss(
+    scores: Array, labels: Array, axis: int = -1, where: Array | None = None
+) -> Array:
+    """Return the Fitzpatrick loss of sparsemax.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from fenchel.integrations.optax import fitzpatrick_sparsemax_loss
+    >>> fitzpatrick_sparsemax_loss(jnp.zeros((1, 2)), jnp.asarray([0])).tolist()
+    [0.125]
+    """
+    return per_example(losses.fitzpatrick_sparsemax)(scores, labels, axis, where)

@@ -1,0 +1,1 @@
+"""Fenchel-Young and Fitzpatrick losses, f-divergences, and projection oracles: three papers."""
