@@ -36,14 +36,13 @@ def test_equals_bisection_in_60_digits(name, alpha, weighted):
 
 def test_every_library(xp):
     def all_of(x, q):
-        values = [f_argmax(x, reference=q, divergence=name) for name in DIVERGENCES]
-        values += [f_argmax(x, reference=q, divergence="alpha", alpha=a) for a in (-0.5, 1.5, 3.0)]
+        values = [f_argmax(x, reference=q, divergence=name) for name in ("reverse_kl", "chi2")]
+        values += [f_argmax(x, divergence="jensen_shannon")]
+        values += [f_argmax(x, reference=q, divergence="alpha", alpha=a) for a in (1.5, 3.0)]
         return backend_of(x).namespace.stack(values)
 
     found = xp.numpy(xp.run(all_of, xp.array(X), xp.array(Q)))
-    wanted = [f_argmax(X, reference=Q, divergence=name) for name in DIVERGENCES]
-    wanted += [f_argmax(X, reference=Q, divergence="alpha", alpha=a) for a in (-0.5, 1.5, 3.0)]
-    assert_allclose(found, np.stack(wanted), atol=1e-12)
+    assert_allclose(found, all_of(X, Q), atol=1e-12)
 
 
 def test_equals_softmax_sparsemax_entmax():
@@ -89,27 +88,36 @@ def test_extreme_references(name, alpha, dtype):
         assert_allclose(p[i], wanted, atol=10 * tolerance)
 
 
-def test_edges(xp):
+def check_edges(xp, name):
     inf = float("inf")
     x = np.asarray([[1.0, -inf, 0.5], [-inf, -inf, -inf], [np.nan, 0.0, 1.0], [1e8, 1e8 + 1, 0.0]])
     q = np.asarray([0.5, 0.25, 0.25])
-    for name in ("reverse_kl", "chi2", "jensen_shannon", "kl"):
-        p = xp.numpy(
-            xp.run(
-                lambda x, q, name=name: f_argmax(x, reference=q, divergence=name),
-                xp.array(x),
-                xp.array(q),
-            )
-        )
-        assert p[0, 1] == 0
-        assert_allclose(p[[0, 3]].sum(axis=-1), 1, atol=1e-12)
-        assert_array_equal(p[1], 0)
-        assert np.isnan(p[2]).all()
-        pair = f_argmax(np.asarray([-1.0, 0.0]), reference=q[:2], divergence=name)
-        far = f_argmax(np.asarray([1e8, 1e8 + 1]), reference=q[:2], divergence=name)
-        assert_allclose(far, pair, atol=1e-15)
-        assert_array_equal(xp.numpy(f_argmax(xp.array([[3.0]]), divergence=name)), [[1.0]])
-        assert tuple(f_argmax(xp.array(np.zeros((0, 3))), divergence=name).shape) == (0, 3)
+
+    def f(x, q):
+        return f_argmax(x, reference=q, divergence=name)
+
+    p = xp.numpy(xp.run(f, xp.array(x), xp.array(q)))
+    assert p[0, 1] == 0
+    assert_allclose(p[[0, 3]].sum(axis=-1), 1, atol=1e-12)
+    assert_array_equal(p[1], 0)
+    assert np.isnan(p[2]).all()
+
+
+def test_edges_on_every_library(xp):
+    for name in ("jensen_shannon", "chi2"):
+        check_edges(xp, name)
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_edges(name):
+    from tests import libraries
+
+    check_edges(libraries.get("numpy"), name)
+    pair = f_argmax(np.asarray([-1.0, 0.0]), divergence=name)
+    far = f_argmax(np.asarray([1e8, 1e8 + 1]), divergence=name)
+    assert_allclose(far, pair, atol=1e-15)
+    assert_array_equal(f_argmax(np.asarray([[3.0]]), divergence=name), [[1.0]])
+    assert f_argmax(np.zeros((0, 3)), divergence=name).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", DIVERGENCES)
