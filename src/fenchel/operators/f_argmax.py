@@ -80,9 +80,9 @@ def f_argmax(
     >>> from fenchel.operators import f_argmax
     >>> x, prior = np.asarray([1.0, 1.0, 0.5]), np.asarray([0.7, 0.2, 0.1])
     >>> f_argmax(x, reference=prior).round(4)
-    array([0.7292, 0.2083, 0.0625])
+    array([0.7287, 0.2082, 0.0631])
     >>> f_argmax(x, divergence="jensen_shannon").round(4)
-    array([0.3887, 0.3887, 0.2225])
+    array([0.3961, 0.3961, 0.2078])
     """
     chosen = check_divergence(divergence, alpha)
     options = tuple(value for value in (temperature, reference, alpha) if value is not None)
