@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import backend_of, reference_kernel
+from ..backend import namespace, reference_kernel
 
 __all__ = ["attained_conjugate"]
 
@@ -37,7 +37,7 @@ def _newton(backend: Any, f: Callable[[Array], Array], x: Array, y: Array) -> Ar
     def gradient(x: Array) -> Array:
         def total(x: Array) -> Array:
             rows = f(x)
-            return backend_of(rows).namespace.sum(rows)
+            return namespace(rows).sum(rows)
 
         return backend.value_and_grad(total)(x)[1]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..backend import namespace
 from ..operators._arguments import finish, prepare
 from ._conjugate_by_newton import attained_conjugate
 from ._loss import Loss
@@ -122,7 +123,8 @@ class _FromMax(Loss):
 
     def _argmax(self, backend: Any, x: Array) -> Array:
         def total(x: Array) -> Array:
-            return backend.namespace.sum(self.max_fn(x))
+            rows = self.max_fn(x)
+            return namespace(rows).sum(rows)
 
         return backend.value_and_grad(total)(x)[1]
 
