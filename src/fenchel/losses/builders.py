@@ -57,7 +57,7 @@ def fenchel_young_from_max(max_fn: Oracle, omega: Oracle | None = None) -> Loss:
     >>> abs(float(loss(scores, loss.link(scores)))) < 1e-12
     True
     >>> round(float(loss(scores, np.asarray(0))), 6)
-    1.464371
+    1.464369
     """
     _check_callable("max_fn", max_fn)
     return _FromMax(max_fn, omega)

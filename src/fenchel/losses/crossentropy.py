@@ -80,7 +80,7 @@ def cross_entropy(
     >>> round(float(cross_entropy(scores, np.asarray([0, 1]))), 4)
     0.7128
     >>> round(float(cross_entropy(scores, np.asarray([0, 1]), label_smoothing=0.1)), 4)
-    0.7545
+    0.7712
     """
     if weight is None and label_smoothing == 0.0 and _is_integer(target):
         return logistic(
