@@ -17,11 +17,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import reference_kernel
+from ..arrays import float_info
+from ..backend import solver_kernel
 from ..convex.thresholds import stop
 from ._deformed import deformed, log1p_ratio
 
-__all__ = ["anchored_formula", "linear_formula", "threshold_formula"]
+__all__ = [
+    "anchored_formula",
+    "anchored_level",
+    "jensen_shannon_level",
+    "linear_formula",
+    "threshold_formula",
+    "threshold_level",
+]
 
 Array = Any
 
@@ -35,9 +43,11 @@ def anchored_formula(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
     data, log_q0 = backend.stop_gradient(z), backend.stop_gradient(log_q)
     inside = data != float("-inf")
     nothing = ~xp.any(inside, axis=-1, keepdims=True)
-    alpha0 = None if alpha is None else stop(backend, alpha)
-    root = reference_kernel(backend, _anchored_root)
-    level = backend.stop_gradient(root(data, log_q0, alpha0))
+    if alpha is None:
+        (level,) = solver_kernel(backend, jensen_shannon_level)(data, log_q0)
+    else:
+        (level,) = solver_kernel(backend, anchored_level)(data, log_q0, _full(backend, alpha, data))
+    level = backend.stop_gradient(level)
     zeros = xp.zeros_like(z)
     z, data = xp.where(inside, z, zeros), xp.where(inside, data, zeros)
     top = xp.argmax(xp.where(inside, data, zeros - float("inf")), axis=-1, keepdims=True)
@@ -55,6 +65,14 @@ def anchored_formula(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
         level = level - (step - noise)
     log_u, _ = _spread(xp, level, drop, alpha)
     return xp.where(inside, xp.exp(log_q + log_u), zeros)
+
+
+def _full(backend: Any, alpha: Any, like: Array) -> Any:
+    """Return alpha as a constant; an array has one entry for each row of `like`."""
+    if isinstance(alpha, float):
+        return alpha
+    xp = backend.namespace
+    return xp.broadcast_to(stop(backend, alpha), (*like.shape[:-1], 1))
 
 
 def _spread(xp: Any, level: Array, drop: Array, alpha: Any) -> tuple[Array, Array]:
@@ -84,8 +102,18 @@ def _exp(xp: Any, x: Array) -> Array:
     return xp.exp(xp.where(x > most, xp.full_like(x, most), x))
 
 
-def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
-    """Reference kernel: the level at which the sum is 1, by Newton's method in a bracket."""
+def jensen_shannon_level(backend: Any, z: Array, log_q: Array) -> tuple[Array]:
+    """Reference kernel: `anchored_level` for Jensen and Shannon's generator."""
+    return (_level(backend, z, log_q, None),)
+
+
+def anchored_level(backend: Any, z: Array, log_q: Array, alpha: Any) -> tuple[Array]:
+    """Reference kernel: the level at which the sum is 1, for alpha <= 1."""
+    return (_level(backend, z, log_q, alpha),)
+
+
+def _level(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
+    """Return the root by Newton's method in a bracket."""
     xp = backend.namespace
     inside = z != float("-inf")
     zeros = xp.zeros_like(z)
@@ -107,8 +135,7 @@ def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
     low = -log_total(log_q)[0] - 2.0**-10
     high = xp.maximum(_upper(xp, drop, log_q, inside, alpha), low)
 
-    def body(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        level, low, high = state
+    def body(level: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
         log_u, rate = _spread(xp, level, drop, alpha)
         excess, p = log_total(log_q + log_u)
         low = xp.where(excess <= 0, level, low)
@@ -118,9 +145,28 @@ def _anchored_root(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
         good = (moved >= low) & (moved <= high)
         return xp.where(good, moved, low + (high - low) / 2), low, high
 
-    level, _, _ = backend.fori_loop(0, _STEPS, body, (high, low, high))
+    level, _, _ = _iterate(backend, body, high, low, high)
     nan = xp.any(xp.isnan(z) | xp.isnan(log_q), axis=-1, keepdims=True)
     return xp.where(nan, xp.full_like(level, float("nan")), level)
+
+
+def _iterate(backend: Any, body: Any, x: Array, *rest: Array) -> tuple[Array, ...]:
+    """Apply `body` to the state until `x`, the first of it, rests in all rows."""
+    xp = backend.namespace
+    info = float_info(x.dtype)
+    tol = 4.0 * info.eps if info is not None else 0.0
+    count = xp.zeros((), dtype=xp.int32, device=backend.device_of(x))
+
+    def going(state: tuple[Array, Array, tuple[Array, ...]]) -> Array:
+        return (state[0] < _STEPS) & xp.any(state[1])
+
+    def step(state: tuple[Array, Array, tuple[Array, ...]]) -> Any:
+        count, _, old = state
+        new = tuple(body(*old))
+        return count + 1, xp.abs(new[0] - old[0]) > tol * (1.0 + xp.abs(old[0])), new
+
+    start = (count, xp.ones_like(x, dtype=xp.bool), (x, *rest))
+    return tuple(backend.while_loop(going, step, start)[2])
 
 
 def _upper(xp: Any, drop: Array, log_q: Array, inside: Array, alpha: Any) -> Array:
@@ -147,8 +193,10 @@ def threshold_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     """Probabilities for alpha in [1, 2] with a reference measure."""
     xp = backend.namespace
     data, alpha0 = backend.stop_gradient(z), stop(backend, alpha)
-    root = reference_kernel(backend, _threshold_root)
-    found = backend.stop_gradient(root(data, backend.stop_gradient(q), alpha0))
+    (found,) = solver_kernel(backend, threshold_level)(
+        data, backend.stop_gradient(q), _full(backend, alpha, data)
+    )
+    found = backend.stop_gradient(found)
     known = xp.isfinite(found)
     tau = xp.where(known, found, xp.zeros_like(found))
     on = known & (data > float("-inf"))
@@ -179,7 +227,7 @@ def _above(
     return p, xp.where(inside, xp.exp(log_q + (2.0 - alpha) * log_u), zeros)
 
 
-def _threshold_root(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
+def threshold_level(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array]:
     """Reference kernel: tau, by Newton's method from where the first entry has probability 1."""
     xp = backend.namespace
     valid = z > float("-inf")
@@ -191,27 +239,27 @@ def _threshold_root(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     empty = tau == float("-inf")
     tau = xp.where(empty, xp.zeros_like(tau), tau)
 
-    def body(_: Any, tau: Array) -> Array:
+    def body(tau: Array) -> tuple[Array]:
         p, slopes = _above(xp, z, tau, log_q, alpha, valid)
         total = xp.sum(p, axis=-1, keepdims=True)
         slope = xp.sum(slopes, axis=-1, keepdims=True)
         total = xp.where(total > 0, total, xp.ones_like(total))
         log_total = xp.log(total)
         step = deformed(xp, log_total, alpha) * xp.exp((2.0 - alpha) * log_total)
-        return tau + step / xp.where(slope > 0, slope, xp.ones_like(slope))
+        return (tau + step / xp.where(slope > 0, slope, xp.ones_like(slope)),)
 
-    tau = backend.fori_loop(0, _STEPS, body, tau)
+    (tau,) = _iterate(backend, body, tau)
     tau = xp.where(empty, xp.full_like(tau, float("inf")), tau)
     nan = xp.any(xp.isnan(z) | xp.isnan(q), axis=-1, keepdims=True)
-    return xp.where(nan, xp.full_like(tau, float("nan")), tau)
+    return (xp.where(nan, xp.full_like(tau, float("nan")), tau),)
 
 
 def linear_formula(backend: Any, z: Array, q: Array) -> Array:
     """Probabilities for alpha = 2: on the support, tau is a weighted mean."""
     xp = backend.namespace
     data = backend.stop_gradient(z)
-    root = reference_kernel(backend, _threshold_root)
-    found = backend.stop_gradient(root(data, backend.stop_gradient(q), 2.0))
+    (found,) = solver_kernel(backend, threshold_level)(data, backend.stop_gradient(q), 2.0)
+    found = backend.stop_gradient(found)
     known = xp.isfinite(found)
     tau = xp.where(known, found, xp.zeros_like(found))
     zeros = xp.zeros_like(z)

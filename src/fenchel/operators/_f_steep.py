@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import reference_kernel
+from ..backend import solver_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
 
-__all__ = ["weighted_steep_formula"]
+__all__ = ["weighted_steep_formula", "weighted_steep_root"]
 
 Array = Any
 
@@ -20,7 +20,10 @@ def weighted_steep_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Arra
     """Probabilities for alpha above 2 with a reference measure; -inf is out."""
     xp = backend.namespace
     data, q0 = backend.stop_gradient(z), backend.stop_gradient(q)
-    edge, u = reference_kernel(backend, _steep_root)(data, q0, stop(backend, alpha))
+    order = stop(backend, alpha)
+    if not isinstance(order, float):
+        order = xp.broadcast_to(order, (*data.shape[:-1], 1))
+    edge, u = solver_kernel(backend, weighted_steep_root)(data, q0, order)
     u = _normal(xp, backend.stop_gradient(u))
     valid, zeros = data != float("-inf"), xp.zeros_like(z)
     z, data = (xp.where(valid, a, zeros) for a in (z, data))
@@ -51,7 +54,7 @@ def _masses(xp: Any, height: Array, u: Array, q: Array, alpha: Any, above: Array
     return xp.where(above, q * base ** (1.0 / (alpha - 1.0)), xp.zeros_like(height))
 
 
-def _steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
+def weighted_steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
     """Reference kernel: the place of the smallest entry of the support, and its u.
 
     Entry m of the sorted row is in the support if the entries above it, with its u at 0, have a
