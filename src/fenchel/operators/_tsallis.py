@@ -11,10 +11,12 @@ w^(alpha - 1), in which nothing cancels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..backend import reference_kernel, structure_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
+from ._candidates import candidates
 
 __all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root"]
 
@@ -22,6 +24,7 @@ Array = Any
 
 _SERIES = 0.02  # below, g is summed as a series: 0.02^10 is below the rounding of float64
 _TERMS = 10
+_STAGES, _STAGE_STEPS, _LONG = 3, 5, 1000  # long rows are filtered again as a bracket narrows
 
 
 def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
@@ -137,12 +140,32 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
     zeros = xp.zeros_like(x[..., :1])
     alpha = zeros + alpha
     top = xp.max(x, axis=-1, keepdims=True)
+    unknown = xp.any(xp.isnan(x), axis=-1, keepdims=True)
     empty = top == float("-inf")
     low = xp.where(empty, zeros, top)
     valid = x > float("-inf")
     count = xp.sum(xp.astype(valid, x.dtype), axis=-1, keepdims=True)
     logs = xp.log(xp.where(count > 0, count, zeros + 1.0))
-    width = logs * _expm1_ratio(xp, (1.0 - alpha) * logs)
+    width = logs * _expm1_ratio(xp, (1.0 - alpha) * logs) * (1 + 2.0**-20)
+    # entries count where 1 + (alpha - 1)(x - t) > 0; at alpha = 1 all of them do
+    curved = alpha > 1.0
+    reach = (1.0 + 2.0**-10) / xp.where(curved, alpha - 1.0, zeros + 1.0)
+    steps = steps_for(x)
+    for _ in range(_STAGES):  # rows are shortened as the bracket rises
+        x = candidates(backend, x, xp.where(curved, low - reach, zeros + float("-inf")))
+        if x.shape[-1] < _LONG or backend.native_autodiff:
+            break
+        t = bisect(backend, _covers(xp, x, alpha), low, low + width, _STAGE_STEPS)
+        width = width * (2.0**-_STAGE_STEPS * (1 + 2.0**-10))
+        low, steps = xp.maximum(low, t - 0.5 * width), steps - _STAGE_STEPS
+    t = bisect(backend, _covers(xp, x, alpha), low, low + width, steps)
+    t = xp.where(empty, zeros + float("inf"), t)
+    return xp.where(unknown, zeros + float("nan"), t)
+
+
+def _covers(xp: Any, x: Array, alpha: Array) -> Callable[[Array], Array]:
+    """Return the predicate that the shares at a threshold sum to 1 at least."""
+    valid = x > float("-inf")
 
     def above(t: Array) -> Array:
         z = xp.where(valid, x, xp.broadcast_to(t, x.shape)) - t
@@ -152,9 +175,7 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
         p = xp.where(inside, p, xp.zeros_like(p))
         return xp.sum(p, axis=-1, keepdims=True) >= 1.0
 
-    t = bisect(backend, above, low, low + width * (1 + 2.0**-20), steps_for(x))
-    t = xp.where(empty, zeros + float("inf"), t)
-    return xp.where(xp.any(xp.isnan(x), axis=-1, keepdims=True), zeros + float("nan"), t)
+    return above
 
 
 def _expm1_ratio(xp: Any, u: Array) -> Array:
