@@ -24,13 +24,14 @@ _GROUPS = {
     "magnitude": "fenchel.reproduce.bench.magnitude",
     "soft_rank": "fenchel.reproduce.bench.soft_rank",
     "transport": "fenchel.reproduce.bench.transport",
+    "losses": "fenchel.reproduce.bench.losses",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
 }
 _PACKAGES = ("numpy", "scipy", "numba", "torch", "jax", "scikit-learn", "autograd", "jaxopt")
 _XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
-_PEERS = ("entmax", "torchisotonic", "torchsort")
+_PEERS = ("entmax", "optax", "torchisotonic", "torchsort")
 
 
 def group_names() -> tuple[str, ...]:
