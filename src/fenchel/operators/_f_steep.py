@@ -74,8 +74,9 @@ def weighted_steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[A
         p = weights * power(xp, base, 1.0 / (alpha - 1.0))
         return xp.sum(xp.where(inside, p, zeros), axis=-1, keepdims=True)
 
-    low = xp.zeros_like(order[..., :1])
-    high, none = low + z.shape[-1], zeros[..., :1]
+    # Of the shape of rows: fake tensors of a device that is not there cannot be sliced.
+    low = xp.zeros_like(xp.argmax(z, axis=-1, keepdims=True))
+    high, none = low + z.shape[-1], xp.zeros_like(xp.max(z, axis=-1, keepdims=True))
 
     def narrow(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
