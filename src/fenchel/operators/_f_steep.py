@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import solver_kernel
+from ..backend import reference_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
 
-__all__ = ["weighted_steep_formula", "weighted_steep_root"]
+__all__ = ["weighted_steep_formula"]
 
 Array = Any
 
@@ -20,10 +20,7 @@ def weighted_steep_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Arra
     """Probabilities for alpha above 2 with a reference measure; -inf is out."""
     xp = backend.namespace
     data, q0 = backend.stop_gradient(z), backend.stop_gradient(q)
-    order = stop(backend, alpha)
-    if not isinstance(order, float):
-        order = xp.broadcast_to(order, (*data.shape[:-1], 1))
-    edge, u = solver_kernel(backend, weighted_steep_root)(data, q0, order)
+    edge, u = reference_kernel(backend, _steep_root)(data, q0, stop(backend, alpha))
     u = _normal(xp, backend.stop_gradient(u))
     valid, zeros = data != float("-inf"), xp.zeros_like(z)
     z, data = (xp.where(valid, a, zeros) for a in (z, data))
@@ -54,7 +51,7 @@ def _masses(xp: Any, height: Array, u: Array, q: Array, alpha: Any, above: Array
     return xp.where(above, q * base ** (1.0 / (alpha - 1.0)), xp.zeros_like(height))
 
 
-def weighted_steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
+def _steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
     """Reference kernel: the place of the smallest entry of the support, and its u.
 
     Entry m of the sorted row is in the support if the entries above it, with its u at 0, have a
@@ -74,9 +71,8 @@ def weighted_steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[A
         p = weights * power(xp, base, 1.0 / (alpha - 1.0))
         return xp.sum(xp.where(inside, p, zeros), axis=-1, keepdims=True)
 
-    # Of the shape of rows: fake tensors of a device that is not there cannot be sliced.
-    low = xp.zeros_like(xp.argmax(z, axis=-1, keepdims=True))
-    high, none = low + z.shape[-1], xp.zeros_like(xp.max(z, axis=-1, keepdims=True))
+    low = xp.zeros_like(order[..., :1])
+    high, none = low + z.shape[-1], zeros[..., :1]
 
     def narrow(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
