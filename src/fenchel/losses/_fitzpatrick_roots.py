@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..operators._deformed import deformed, floor
+from ..operators._deformed import deformed
 from ..special import wright_omega
 
 __all__ = ["maximiser", "slope_inverse"]
@@ -38,7 +38,7 @@ def maximiser(backend: Any, z: Array, y: Array, alpha: Any) -> tuple[Array, Arra
     low = xp.max(bound, axis=-1, keepdims=True) - 1.0
     empty = low == float("-inf")
     level = xp.where(empty, xp.zeros_like(low), low)
-    if alpha == 1.0 if isinstance(alpha, float) else False:
+    if isinstance(alpha, float) and alpha == 1.0:  # the log-sum-exp is closer
         total = xp.sum(xp.where(valid, xp.exp(z), xp.zeros_like(z)), axis=-1, keepdims=True)
         start = xp.log(xp.where(empty, xp.ones_like(total), total)) - 1.0
         level = xp.maximum(level, start)
@@ -104,15 +104,13 @@ def _general_entries(backend: Any, u: Array, y: Array, alpha: Any) -> Array:
     a, b = alpha - 1.0, 2.0 - alpha
     base = (1.0 + a * u) / alpha
     inside = base > 0
-    ratio = xp.where(inside, base, xp.ones_like(base))
-    free = xp.where(inside, _power(xp, u, alpha, ratio), xp.zeros_like(u))
+    free = xp.where(inside, _power(xp, u, alpha), xp.zeros_like(u))
     on = y > float(xp.finfo(y.dtype).smallest_normal)
     log_y = xp.log(xp.where(on, y, xp.ones_like(y)))
     # t lies between y and the link's p, log_alpha(p) = u; if p is far below (or 0), above the
     # point where the term in y alone is too large.
     gap = deformed(xp, log_y, alpha) + xp.exp(a * log_y) - u
     gap = xp.where(on & (gap > 0), gap, xp.ones_like(gap))
-    least = log_y + xp.log(xp.ones_like(gap))
     least = (log_y - xp.log(gap)) / b
     support = 1.0 + a * u > 0
     log_p = _log_exp_alpha(xp, xp.where(support, u, xp.zeros_like(u)), alpha)
@@ -145,9 +143,8 @@ def _log_exp_alpha(xp: Any, u: Array, alpha: Any) -> Array:
     return u * xp.where(small, series, xp.log1p(far) / far)
 
 
-def _power(xp: Any, u: Array, alpha: Any, ratio: Array) -> Array:
+def _power(xp: Any, u: Array, alpha: Any) -> Array:
     """Return ((1 + a u)/alpha)^(1/a), exp(u - 1) at a = 0."""
     a = alpha - 1.0
     top = _log_exp_alpha(xp, xp.where(1.0 + a * u > 0, u, xp.zeros_like(u)), alpha)
-    one = xp.ones_like(floor(xp, ratio))
-    return xp.exp(top - _log_exp_alpha(xp, one, alpha))
+    return xp.exp(top - _log_exp_alpha(xp, xp.ones_like(u), alpha))

@@ -62,7 +62,7 @@ def read_index(
         ignored = index == ignore_index
         outside = outside & ~ignored
     invalid = None
-    if backend.is_traced(target):
+    if backend.is_traced(outside):  # known targets too: inside jit everything computed is traced
         invalid = outside
     elif bool(xp.any(outside)):
         wanted = "" if ignore_index is None else f" or be ignore_index={ignore_index}"
