@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from fenchel.reproduce import Library
+from fenchel.reproduce.losses import curves
 from fenchel.reproduce.topk import figure1
 
 
 def write(folder: Path) -> None:
     """Write every figure into `folder`."""
-    figure1.draw(figure1.curves(Library.named("numpy"))).savefig(folder / "topk.png", dpi=120)
+    library = Library.named("numpy")
+    for name, paper in (("topk", figure1), ("losses", curves)):
+        paper.draw(paper.curves(library)).savefig(folder / f"{name}.png", dpi=120)

@@ -185,7 +185,7 @@ class EntmaxLoss(LossModule):
     >>> import torch
     >>> from fenchel.integrations.torch import EntmaxLoss
     >>> module = EntmaxLoss(1.5, learn_alpha=True)
-    >>> round(float(module.alpha), 6)
+    >>> round(module.alpha.item(), 6)
     1.5
     >>> [name for name, _ in module.named_parameters()]
     ['raw_alpha']
