@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fenchel.backend import kernels_enabled
 
+from . import torch_jacobian
 from .kernels import rows, torch_ops, torch_rules, torch_solvers
 
 __all__ = ["BACKEND", "TorchBackend"]
@@ -55,6 +56,8 @@ class TorchBackend:
     name = "torch"
     namespace = compat
     native_autodiff = True
+    # The pullback of a gradient just computed costs less than two forward sweeps.
+    reverse_over_reverse = True
 
     def is_traced(self, x: Array) -> bool:
         """Whether values are out of reach: compiling, mapping, or for fake and meta tensors."""
@@ -100,6 +103,22 @@ class TorchBackend:
         `torch.func.linearize` replays a trace, in which what depends on values is frozen.
         """
         return f(*primals), lambda *tangents: torch.func.jvp(f, primals, tangents)[1]
+
+    def jacobian_products(self, f: Callable[..., Any], leaves: list[Any]) -> tuple[Any, Any, Any]:
+        """Return `f(*leaves)`, and products with its Jacobian from either side: constants."""
+        return torch_jacobian.jacobian_products(f, leaves)
+
+    def plain(self, x: Array) -> Array:
+        """Return `x` without the levels of `torch.func`."""
+        return torch_jacobian.plain(x)
+
+    def differentiates(self, tree: Any) -> bool:
+        """Whether a derivative in one of the tensors may be asked for."""
+        return torch_jacobian.differentiated(tree)
+
+    def zero_with_derivative(self, solve: Callable[..., Any], x: Array) -> Array:
+        """Return zeros like the vector `x` with a symmetric linear map as derivative."""
+        return torch_jacobian.zero_with_derivative(solve, x)
 
     def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
         """Map `f` over an axis."""
@@ -178,6 +197,9 @@ class TorchBackend:
         """Apply one of two functions."""
         if torch.compiler.is_compiling():
             return torch.cond(pred, true_fn, false_fn, operands)
+        if isinstance(pred, Tensor) and _is_mapped(pred):
+            chosen, other = true_fn(*operands), false_fn(*operands)
+            return optree.tree_map(lambda a, b: torch.where(pred, a, b), chosen, other)
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
 
     # -- randomness, special functions, kernels --------------------------------------------------

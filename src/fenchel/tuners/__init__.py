@@ -1,0 +1,93 @@
+"""Learning-rate tuners, and the sharpness that they live with.
+
+A tuner is a frozen dataclass with ``init(params) -> state`` and
+``step(objective, params, state, *data) -> (params, state, info)``: pure, and the same eagerly, in
+jit and under vmap, on every library. Every name is imported on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .armijo import Armijo
+    from .bases import Adam, GradientDescent, Momentum, RMSProp
+    from .cdat import CDAT
+    from .compare import compare
+    from .constant import Constant
+    from .density import spectral_density
+    from .dynamics import joint_dynamics
+    from .edge import edge_of_stability, edge_ratio
+    from .greedy import QuadraticGreedy
+    from .guard import NonMonotone
+    from .hypergradient import Hypergradient
+    from .info import Flags, Info
+    from .polyak import Polyak
+    from .rule import Averages, cdat_rule
+    from .schedules import inverse_sqrt, warmup_constant, warmup_cosine, warmup_stable_decay
+    from .sharpness import hessian_trace, sharpness
+    from .wolfe import StrongWolfe
+
+_HOME = {
+    "armijo": ("Armijo",),
+    "bases": ("Adam", "GradientDescent", "Momentum", "RMSProp"),
+    "cdat": ("CDAT",),
+    "compare": ("compare",),
+    "constant": ("Constant",),
+    "density": ("spectral_density",),
+    "dynamics": ("joint_dynamics",),
+    "edge": ("edge_of_stability", "edge_ratio"),
+    "greedy": ("QuadraticGreedy",),
+    "guard": ("NonMonotone",),
+    "hypergradient": ("Hypergradient",),
+    "info": ("Flags", "Info"),
+    "polyak": ("Polyak",),
+    "rule": ("Averages", "cdat_rule"),
+    "schedules": ("inverse_sqrt", "warmup_constant", "warmup_cosine", "warmup_stable_decay"),
+    "sharpness": ("hessian_trace", "sharpness"),
+    "wolfe": ("StrongWolfe",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "CDAT",
+    "Adam",
+    "Armijo",
+    "Averages",
+    "Constant",
+    "Flags",
+    "GradientDescent",
+    "Hypergradient",
+    "Info",
+    "Momentum",
+    "NonMonotone",
+    "Polyak",
+    "QuadraticGreedy",
+    "RMSProp",
+    "StrongWolfe",
+    "cdat_rule",
+    "compare",
+    "edge_of_stability",
+    "edge_ratio",
+    "hessian_trace",
+    "inverse_sqrt",
+    "joint_dynamics",
+    "sharpness",
+    "spectral_density",
+    "warmup_constant",
+    "warmup_cosine",
+    "warmup_stable_decay",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,175 @@
+"""The objective where a step begins: value, gradient, sizes, and the way to trial points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any, NamedTuple
+
+from ..arrays import float_info
+from ..autodiff import stop_gradient, value_and_grad, vjp
+from ..backend import backend_of
+from ..trees import find_backend, is_array, leaves, norm
+from ..trees import map as map_leaves
+from ._scalars import Holder
+
+__all__ = ["Point", "Unit", "inner", "move", "normalised", "point_at", "size_of"]
+
+Tree = Any
+Scalar = Any
+
+# Squares of sizes in this range, and a curvature times them, are floats of single precision too.
+_SMALL, _LARGE = 1e-9, 1e9
+
+
+class Point(NamedTuple):
+    """The objective `f` of the parameters alone, with what is known of it at `params`."""
+
+    f: Callable[[Tree], Any]
+    params: Tree
+    holder: Holder
+    ops: Any
+    value: Scalar
+    gradient: Tree
+    grad_norm: Scalar
+    pullback: Callable[[Tree], Any] | None  # of the gradient
+
+
+def point_at(
+    objective: Callable[..., Any],
+    params: Tree,
+    data: tuple[Any, ...],
+    clock: Scalar,
+    *,
+    pullback: bool = False,
+    known: tuple[Any, Any, Any] | None = None,
+) -> Point:
+    """Return the objective at some parameters, with its gradient.
+
+    `clock` is a scalar of the state; `pullback` asks for the derivative of the gradient too;
+    `known` is a value and gradient found earlier, and whether they were.
+    """
+    params = stop_gradient(params)
+    found = leaves(params)
+    holder = Holder.of(find_backend(params), found)
+
+    def f(p: Tree) -> Any:
+        return objective(p, *data)
+
+    pull: Callable[[Tree], Any] | None = None
+    if known is not None:
+        value, gradient = _known_or_found(f, params, holder, known)
+    elif not found:
+        value, gradient = f(params), params
+    elif pullback:
+        (value, gradient), both = vjp(value_and_grad(f), params)
+        still = backend_of(value).namespace.zeros_like(value)
+
+        def pull(tangent: Tree) -> Any:
+            return both((still, tangent))
+
+    else:
+        value, gradient = value_and_grad(f)(params)
+    ops = holder.arithmetic(value, clock, *found[:1])
+    value = ops.number(value)
+    return Point(f, params, holder, ops, value, gradient, size_of(ops, gradient), pull)
+
+
+def _known_or_found(
+    f: Callable[[Tree], Any], params: Tree, holder: Holder, known: tuple[Any, Any, Any]
+) -> tuple[Any, Any]:
+    value, gradient, valid = known
+    ops = holder.arithmetic(valid)
+
+    def compute() -> tuple[Any, Any]:
+        value, gradient = value_and_grad(f)(params)
+        return ops.number(value), gradient
+
+    found: tuple[Any, Any] = ops.choose(ops.truth(valid), lambda: (value, gradient), compute)
+    return found
+
+
+def inner(ops: Any, a: Tree, b: Tree) -> Scalar:
+    """Return the sum of products of two containers, half types in single precision."""
+    total = ops.number(0.0)
+    for x, y in zip(leaves(a), leaves(b), strict=True):
+        total = total + ops.number(_leaf_inner(ops, x, y))
+    return total
+
+
+def _leaf_inner(ops: Any, x: Any, y: Any) -> Any:
+    if not is_array(x):
+        return x * y
+    xp = backend_of(x, y).namespace
+    x, y = _wide(xp, x), _wide(xp, y)
+    if ops.traced:
+        return xp.sum(x * y)
+    # One pass over the memory, without an array of products.
+    return xp.matmul(xp.reshape(x, (-1,)), xp.reshape(y, (-1,)))
+
+
+def _wide(xp: Any, x: Any) -> Any:
+    info = float_info(x.dtype)
+    return xp.astype(x, xp.float32) if info is not None and info.half else x
+
+
+def size_of(ops: Any, tree: Tree) -> Scalar:
+    """Return the Euclidean norm of a container; nothing overflows on the way."""
+    if not ops.traced:
+        square = inner(ops, tree, tree)
+        if _SMALL**2 < square < _LARGE**2:
+            return sqrt(square)
+    wide = map_leaves(
+        lambda x: _wide(backend_of(x).namespace, x) if is_array(x) else float(x), tree
+    )
+    return ops.number(norm(wide)) if leaves(wide) else ops.number(0.0)
+
+
+class Unit(NamedTuple):
+    """A direction as `scale` times `direction`, whose own norm is `size` and moderate."""
+
+    direction: Tree
+    scale: Scalar
+    size: Scalar
+
+
+def normalised(ops: Any, tree: Tree) -> Unit:
+    """Return a direction with its size taken out, where that may lie outside a moderate range."""
+    size = size_of(ops, tree)
+    one = ops.number(1.0)
+    if not ops.traced and (_SMALL < size < _LARGE or not 0.0 < size < float("inf")):
+        return Unit(tree, one, size)
+    usable = (size > 0) & ops.is_finite(size)
+    safe = ops.where(usable, size, one)
+
+    def divided(x: Any) -> Any:
+        if not is_array(x):
+            return x / safe
+        xp = backend_of(x).namespace
+        wide = _wide(xp, x)
+        factor = xp.astype(safe, wide.dtype) if is_array(safe) else safe
+        return xp.astype(wide / factor, x.dtype)
+
+    return Unit(map_leaves(divided, tree), safe, ops.where(usable, one, size))
+
+
+def move(ops: Any, params: Tree, rate: Scalar, step: Tree, taken: Any = True) -> Tree:
+    """Return `params + rate * step` where `taken`, else `params`, in the dtypes of `params`."""
+    if not ops.traced and not taken:
+        return params
+
+    def moved(w: Any, p: Any) -> Any:
+        if not is_array(w):
+            return w + rate * p
+        xp = backend_of(w).namespace
+        wide = _wide(xp, w)
+        factor = xp.astype(rate, wide.dtype) if is_array(rate) else rate
+        new = wide + factor * _like(xp, p, wide)
+        new = new if new.dtype == w.dtype else xp.astype(new, w.dtype)
+        return new if taken is True else xp.where(taken, new, w)
+
+    return map_leaves(moved, params, step)
+
+
+def _like(xp: Any, x: Any, model: Any) -> Any:
+    return x if not is_array(x) or x.dtype == model.dtype else xp.astype(x, model.dtype)
