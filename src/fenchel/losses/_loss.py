@@ -24,6 +24,7 @@ class Loss(ABC):
     _masked: float = float("-inf")
     _elementwise: bool = False
     _labels: bool = False
+    _matrix: bool = False
 
     def __call__(
         self,
@@ -270,6 +271,7 @@ class Loss(ABC):
             masked=self._masked if masked is None else masked,
             elementwise=self._elementwise,
             labels=self._labels,
+            matrix=self._matrix,
             parameters=self._parameters(),
         )
 

@@ -12,6 +12,7 @@ from ..arrays import (
     check_choice,
     check_dtype,
     check_number,
+    dtype_name,
     narrow,
     widen,
 )
@@ -49,6 +50,8 @@ class Problem(NamedTuple):
         Whether the labels of single entries are known to be 0 or 1.
     entry_weights
         Weights (n,) of the entries, for losses that are sums over them.
+    matrix
+        Whether an event is a matrix: the losses of its rows are summed.
     """
 
     backend: Any
@@ -66,6 +69,7 @@ class Problem(NamedTuple):
     constant_target: bool
     hard_labels: bool
     entry_weights: Array | None
+    matrix: bool = False
 
     @property
     def classes(self) -> Array | None:
@@ -97,6 +101,8 @@ class Problem(NamedTuple):
         backend, xp = self.backend, self.backend.namespace
         weights = self.weights if weigh else None
         losses = self._unmasked(weighed(backend, losses, self.target, weights))
+        if self.matrix:
+            losses = xp.sum(losses, axis=-2)
         if self.reduction == "none":
             return narrow(xp, losses[..., 0], self.info, self.dtype)
         total = xp.sum(losses, dtype=losses.dtype)
@@ -111,7 +117,7 @@ class Problem(NamedTuple):
         backend, xp = self.backend, self.backend.namespace
         gradient = self._unmasked(weighed(backend, gradient, self.target, self.weights))
         if self.reduction == "mean":
-            ones = gradient[..., :1]
+            ones = gradient[..., 0, :1] if self.matrix else gradient[..., :1]
             count = denominator(backend, ones, self.target, self.weights, self.kept)
             gradient = _divided(xp, gradient, count)
         gradient = narrow(xp, gradient, self.info, self.dtype)
@@ -139,6 +145,7 @@ def open_problem(
     masked: float = float("-inf"),
     elementwise: bool = False,
     labels: bool = False,
+    matrix: bool = False,
     parameters: tuple[Any, ...] = (),
 ) -> Problem:
     """Check the arguments of a loss and prepare them.
@@ -151,6 +158,8 @@ def open_problem(
         Whether every entry is an event of its own; targets are then labels.
     labels
         Whether integer targets are labels of entries.
+    matrix
+        Whether events are matrices, on the last two axes.
     parameters
         Array fields of the loss, which may be traced.
 
@@ -172,6 +181,8 @@ def open_problem(
     else:
         axis = check_axis(axis, scores, "scores")
         x, mask = _rows(backend, scores, where, axis, info)
+    if matrix:
+        _check_matrices(backend, scores, target, axis, weight, ignore_index, smoothing)
     if mask is not None:
         x = xp.where(mask, x, xp.full_like(x, masked))
     if ignore_index is not None:
@@ -199,8 +210,32 @@ def open_problem(
         kept = kept_share(read, ignore_index, n)
     return Problem(
         backend, x, read, mask, smoothing, weights, kept, reduction, axis, info, scores.dtype,
-        elementwise, constant, elementwise and integral and smoothing == 0.0, entry_weights,
+        elementwise, constant, elementwise and integral and smoothing == 0.0, entry_weights, matrix,
     )  # fmt: skip
+
+
+def _check_matrices(
+    backend: Any,
+    scores: Array,
+    target: Array,
+    axis: int,
+    weight: Array | None,
+    ignore_index: int | None,
+    smoothing: float,
+) -> None:
+    """Raise ValueError for what makes no sense where a target is a matrix."""
+    if scores.ndim < 2 or axis != scores.ndim - 1:
+        raise ValueError(
+            "`axis` must be -1 where targets are matrices, which lie on the last two axes; "
+            f"got axis={axis} with scores of shape {tuple(scores.shape)}"
+        )
+    if backend.namespace.isdtype(target.dtype, "integral"):
+        raise ValueError(f"`target` must be dense matrices; got {dtype_name(target)}")
+    if weight is not None or ignore_index is not None or smoothing > 0.0:
+        raise ValueError(
+            "`weight`, `ignore_index` and `label_smoothing` must be left out where targets are "
+            f"matrices; got label_smoothing={smoothing:g}, ignore_index={ignore_index}"
+        )
 
 
 def is_plain(backend: Any) -> bool:

@@ -85,6 +85,10 @@ class FenchelYoung(Loss):
         return bool(self.regularizer.elementwise)
 
     @property
+    def _matrix(self) -> bool:  # type: ignore[override]
+        return bool(self.regularizer.matrix)
+
+    @property
     def _masked(self) -> float:  # type: ignore[override]
         return float(self.regularizer._masked())
 
