@@ -52,6 +52,7 @@ void thresholds(Buffers& b) {
   call(magnitude_threshold_float64, b, {2, 0.7, 1.5}, b.magnitudes.data(), t);
   call(entmax_threshold_float64, b, {1.5}, x, t);
   call(normmax_threshold_float64, b, {1.5}, x, t);
+  call(section_start_float64, b, {0.5}, x, x, b.sorted.data(), b.weights.data(), t);
   call(topk_pav_threshold_float64, b, {2, 0.7, 3, 0}, b.sorted.data(), t, b.count.data());
 }
 

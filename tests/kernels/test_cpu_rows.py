@@ -30,6 +30,7 @@ PARAMS = {
     "tol": 1e-6,
     "debias": 1,
     "descending": 0,
+    "total": 0.5,
 }
 
 
@@ -37,6 +38,8 @@ def arguments(spec, x):
     inputs = [np.abs(x) + 0.1 if name in ("weights", "s") else x for name in spec.inputs]
     if spec.name == "topk_pav_threshold":
         inputs = [-np.sort(-x, axis=-1)]
+    if spec.name == "section_start":
+        inputs[1:3] = [x - 1, x + 1]
     return inputs
 
 

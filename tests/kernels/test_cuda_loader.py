@@ -59,6 +59,7 @@ PARAMS = {
     "debias": 1,
     "descending": 0,
     "max_iter": 5,
+    "total": 3.0,
     "tol": 1e-6,
 }
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .table import FUSED, KERNELS, LOSSES, Output
+from .table import FUSED, KERNELS, LOSSES, MATRICES, Output
 
 __all__ = [
     "FusedRule",
@@ -46,6 +46,8 @@ _MODULES = {
     "kl_isotonic_blocks": "entropic",
     "pnorm_isotonic_blocks": "pnorm",
     "dykstra": "dykstra",
+    "section_start": "section",
+    "sinkhorn_columns": "sinkhorn",
     "soft_rank": "ranking",
     "soft_sort": "ranking",
     "loss_rows": "loss_pullback",
@@ -209,12 +211,14 @@ def row_call(
     >>> row_call(kernel, (y,), pack((1,), (), y.dtype), spec.outputs)[0]
     array([0, 0, 2], dtype=int32)
     """
-    shape = inputs[0].shape
+    batch = inputs[0].shape[:-1]
     flat = [flatten(x) for x in inputs]
-    results = _buffers([_kind(output) for output in outputs], flat[0].shape, flat[0].dtype)
+    if outputs[0].extent == "last":
+        results = [np.empty_like(flat[-1]) for _ in outputs]
+    else:
+        results = _buffers([_kind(output) for output in outputs], flat[0].shape, flat[0].dtype)
     kernel(*flat, params, *results)
-    rows = (*shape[:-1], 1)
-    return [y.reshape(shape if y.ndim == 2 else rows) for y in results]
+    return [y.reshape((*batch, y.shape[1] if y.ndim == 2 else 1)) for y in results]
 
 
 def _kind(output: Output) -> tuple[bool, bool]:
@@ -252,7 +256,7 @@ def numpy_kernel(name: str) -> Callable[..., Any] | None:
     >>> blocks(np.array([1.0, 3.0, 2.0, 4.0]), 1)
     array([0, 1, 1, 3], dtype=int32)
     """
-    spec = KERNELS.get(name) or LOSSES.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name) or MATRICES.get(name)
     if spec is None or not numba_found():
         return None
     count, outputs = len(spec.inputs), spec.outputs

@@ -11,7 +11,16 @@ and "rows" outputs of shape (R,). Inputs are never written, and every loop is bo
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FUSED", "KERNELS", "LOSSES", "FusedSpec", "KernelSpec", "Output", "row_integers"]
+__all__ = [
+    "FUSED",
+    "KERNELS",
+    "LOSSES",
+    "MATRICES",
+    "FusedSpec",
+    "KernelSpec",
+    "Output",
+    "row_integers",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,9 @@ class Output:
     ----------
     name : str
         What it holds.
-    extent : {"entries", "rows"}
-        One value an entry, shape (..., n), or one value a row, shape (..., 1).
+    extent : {"entries", "rows", "last"}
+        One value an entry, shape (..., n), one value a row, shape (..., 1), or the shape of the
+        last input.
     dtype : {"same", "int32"}
         The floating dtype of the inputs, or 32-bit integers.
 
@@ -34,7 +44,7 @@ class Output:
     """
 
     name: str
-    extent: Literal["entries", "rows"]
+    extent: Literal["entries", "rows", "last"]
     dtype: Literal["same", "int32"] = "same"
 
 
@@ -124,6 +134,12 @@ KERNELS: dict[str, KernelSpec] = {
             ("max_iter", "tol", "increasing"),
             (_BLOCKS, _FIT, Output("iterations", "rows", "int32"), Output("residual", "rows")),
         ),
+        KernelSpec(
+            "section_start",
+            ("x", "lower", "upper", "weights"),
+            ("total",),
+            (Output("start", "rows"),),
+        ),
     )
 }
 
@@ -140,6 +156,20 @@ FUSED: dict[str, FusedSpec] = {
         FusedSpec("soft_sort", ("x", "order"), ("temperature", "descending"), (_VALUE, _BLOCKS)),
     )
 }
+
+MATRICES: dict[str, KernelSpec] = {
+    spec.name: spec
+    for spec in (
+        KernelSpec(
+            "sinkhorn_columns",
+            ("z", "u", "log_a", "log_b"),
+            ("tol", "max_iter"),
+            (Output("v", "last"),),
+        ),
+    )
+}
+"""Kernels of a matrix a row: the first input is it, flat, of shape (..., n * m). The others are
+vectors of its rows (..., n) and, last, of its columns (..., m)."""
 
 _LOSS = (Output("loss", "rows"), Output("gradient", "entries"))
 _LOSS_PARAMS: dict[str, tuple[str, ...]] = {

@@ -19,7 +19,7 @@ from torch.library import Library, register_fake, register_vmap
 from .cuda.loader import cupy_found
 from .cuda.tensors import torch_cuda_kernel
 from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
-from .table import FUSED, KERNELS, LOSSES, KernelSpec, Output
+from .table import FUSED, KERNELS, LOSSES, MATRICES, KernelSpec, Output
 
 __all__ = ["is_eager", "torch_fused", "torch_kernel"]
 
@@ -75,12 +75,18 @@ def _on_cuda(spec: KernelSpec) -> Callable[..., Any]:
 def _shapes(spec: KernelSpec) -> Callable[..., Any]:
     """Shapes and dtypes of the outputs alone, for fake and meta tensors."""
 
-    def empty(x: Tensor, output: Output) -> Tensor:
-        extent = x.shape[-1] if output.extent == "entries" else 1
+    def empty(inputs: Sequence[Tensor], output: Output) -> Tensor:
+        x = inputs[0]
+        extent = 1 if output.extent == "rows" else _like(output, inputs).shape[-1]
         dtype = torch.int32 if output.dtype == "int32" else x.dtype
         return x.new_empty((*x.shape[:-1], extent), dtype=dtype)
 
-    return lambda *arguments: _one_or_all([empty(arguments[0], y) for y in spec.outputs])
+    return lambda *arguments: _one_or_all([empty(arguments[:-2], y) for y in spec.outputs])
+
+
+def _like(output: Output, inputs: Sequence[Tensor]) -> Tensor:
+    """Return the input that an output with entries has the shape of."""
+    return inputs[-1] if output.extent == "last" else inputs[0]
 
 
 def _batched(spec: KernelSpec) -> Callable[..., Any]:
@@ -136,7 +142,7 @@ def _packed(x: Tensor, params: Sequence[Any]) -> Tensor:
 
 # Plain dictionaries, filled at import: torch.compile reads them, where it cannot see into a cache.
 _SERVED = {"cpu": numba_found(), "cuda": cupy_found(), "meta": numba_found() or cupy_found()}
-_KERNELS = {name: _register(spec) for name, spec in (KERNELS | LOSSES).items()}
+_KERNELS = {name: _register(spec) for name, spec in (KERNELS | MATRICES | LOSSES).items()}
 
 
 def torch_kernel(name: str, device: torch.device | str = "cpu") -> Callable[..., Any] | None:

@@ -23,12 +23,13 @@ import numpy as np
 from jax import Array
 
 from .rows import numba_found, pack, raw_kernel, row_call
-from .table import KERNELS, KernelSpec, Output
+from .table import KERNELS, MATRICES, KernelSpec, Output
 
 __all__ = ["xla_kernel"]
 
 _KNOWN_MAJOR = 0  # the layout that `cpu/frames.py` reads
 _NUMBERS = frozenset((float, int, bool))
+_SPECS = KERNELS | MATRICES
 
 
 @cache
@@ -52,7 +53,7 @@ def _target(name: str, dtype: str) -> str | None:
         return None
     from .cpu.frames import make_handler
 
-    address = make_handler(KERNELS[name], raw_kernel(name), dtype, version)
+    address = make_handler(_SPECS[name], raw_kernel(name), dtype, version)
     capsule = ctypes.pythonapi.PyCapsule_New
     capsule.restype = ctypes.py_object
     capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -64,8 +65,9 @@ def _target(name: str, dtype: str) -> str | None:
     return target
 
 
-def _shape(output: Output, x: Array) -> jax.ShapeDtypeStruct:
-    extent = x.shape[-1] if output.extent == "entries" else 1
+def _shape(output: Output, inputs: Sequence[Array]) -> jax.ShapeDtypeStruct:
+    x = inputs[0]
+    extent = {"entries": x.shape[-1], "rows": 1, "last": inputs[-1].shape[-1]}[output.extent]
     dtype = jnp.int32 if output.dtype == "int32" else x.dtype
     return jax.ShapeDtypeStruct((*x.shape[:-1], extent), dtype)  # type: ignore[no-untyped-call]
 
@@ -82,9 +84,8 @@ def _on_host(spec: KernelSpec, *arguments: Any) -> list[np.ndarray]:
 
 def _call(spec: KernelSpec, inputs: Sequence[Array], params: Array) -> list[Array]:
     """Call the handler, or the host where XLA refused it."""
-    x = inputs[0]
-    shapes = [_shape(output, x) for output in spec.outputs]
-    target = _target(spec.name, x.dtype.name)
+    shapes = [_shape(output, inputs) for output in spec.outputs]
+    target = _target(spec.name, inputs[0].dtype.name)
     if target is None:
         host = partial(_on_host, spec)
         results = jax.pure_callback(host, shapes, *inputs, params, vmap_method="broadcast_all")
@@ -135,7 +136,7 @@ def xla_kernel(name: str) -> Callable[..., Any] | None:
     >>> blocks(jnp.asarray([1.0, 3.0, 2.0, 4.0]), 1)
     Array([0, 1, 1, 3], dtype=int32)
     """
-    spec = KERNELS.get(name)
+    spec = _SPECS.get(name)
     if spec is None or not numba_found():
         return None
     count = len(spec.inputs)

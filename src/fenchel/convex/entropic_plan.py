@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..backend import Array, Backend, solver_kernel
+from ..backend import Array, Backend, compiled, solver_kernel
 from ..parameters import known_to
 from .bipartite import Bipartite
 from .matrices import Matrices
@@ -112,8 +112,7 @@ def _implicit(
 ) -> Array:
     """Return the plan of detached potentials, with derivatives unless it is to be a constant."""
     fixed = Problem(*(backend.stop_gradient(x) for x in problem))
-    solve = solver_kernel(backend, entropic_parts)
-    v, plan = (known_to(backend, part) for part in solve(*fixed, tol, sweeps))
+    v, plan = (known_to(backend, part) for part in _solved(backend, *fixed, tol, sweeps))
     v, plan = backend.stop_gradient(v), backend.stop_gradient(plan)
     if constant or not _differentiates(backend):
         return plan
@@ -123,6 +122,29 @@ def _implicit(
 def _differentiates(backend: Backend) -> bool:
     """Whether a derivative may be asked for: not of plain arrays of a library that has none."""
     return backend.native_autodiff or getattr(backend, "base", None) is not None
+
+
+@compiled("max_iter")
+def _solved(
+    backend: Backend,
+    z: Array,
+    start: Array,
+    a: Array,
+    b: Array,
+    tol: Array | float,
+    max_iter: int,
+) -> tuple[Array, Array]:
+    """Return the column potentials and the plan: by the fast kernel where there is one."""
+    fast = backend.kernel("sinkhorn_columns", z.dtype, backend.device_of(z))
+    if fast is None:
+        found: tuple[Array, Array] = solver_kernel(backend, entropic_parts)(
+            z, start, a, b, tol, max_iter
+        )
+        return found
+    xp = backend.namespace
+    flat = xp.reshape(z, (*z.shape[:-2], z.shape[-2] * z.shape[-1]))
+    v = fast(flat, start, *_log_marginals(xp, a, b), tol, max_iter)
+    return v, plan_of_columns(backend, z, a, v)
 
 
 def entropic_parts(

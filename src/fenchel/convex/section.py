@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import float_info
-from ..backend import Array, Backend, reference_kernel
+from ..backend import Array, Backend, structure_kernel
 from .rows import nan_where
 from .thresholds import stop
 
@@ -29,7 +29,8 @@ def project_section(
     xp = backend.namespace
     x, lost = _without_lost(backend, x, lower, upper)
     fixed = [backend.stop_gradient(a) for a in (x, lower, upper, weights, total)]
-    start = stop(backend, reference_kernel(backend, section_start)(*fixed))
+    search = structure_kernel(backend, "section_start", section_start, fixed[0])
+    start = stop(backend, search(*fixed))
     zeros = xp.zeros_like(fixed[0])
     height = fixed[0] - start * fixed[3]
     low, high = height <= fixed[1], height >= fixed[2]

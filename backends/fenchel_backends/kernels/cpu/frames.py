@@ -25,7 +25,7 @@ _pointer: Any = types.CPointer
 
 _EXECUTE, _METADATA = 3, 1
 _ARGUMENTS, _RESULTS = 72, 112
-_Reader = Callable[[int, int, int, int], Any]
+_Reader = Callable[[int, int, int], Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -83,16 +83,17 @@ def _answers_query(frame: int, major: int, minor: int) -> bool:
 
 
 def _reader(pointers: int, index: int, dtype: str, entries: bool) -> _Reader:
-    """Rows `first` to `first + count` of one buffer, as an array."""
+    """Rows `first` to `first + count` of one buffer, as an array; each has its own width."""
     cast, size = _AS[dtype], np.dtype(dtype).itemsize
 
     @_njit
-    def rows_of(frame: int, first: int, count: int, n: int) -> Any:
-        data = _word(_word(_word(frame, pointers), 8 * index), 24)
-        return _carray(cast(data + first * n * size), (count, n))
+    def rows_of(frame: int, first: int, count: int) -> Any:
+        buffer = _word(_word(frame, pointers), 8 * index)
+        n = _leading(buffer)[1]
+        return _carray(cast(_word(buffer, 24) + first * n * size), (count, n))
 
     @_njit
-    def values_of(frame: int, first: int, count: int, n: int) -> Any:
+    def values_of(frame: int, first: int, count: int) -> Any:
         data = _word(_word(_word(frame, pointers), 8 * index), 24)
         return _carray(cast(data + first * size), (count,))
 
@@ -106,15 +107,15 @@ def _tuple_of(readers: Sequence[_Reader]) -> _Reader:
     if len(readers) == 1:
 
         @_njit
-        def last(frame: int, first: int, count: int, n: int) -> Any:
-            return (head(frame, first, count, n),)
+        def last(frame: int, first: int, count: int) -> Any:
+            return (head(frame, first, count),)
 
         return last
     tail = _tuple_of(readers[1:])
 
     @_njit
-    def read(frame: int, first: int, count: int, n: int) -> Any:
-        return (head(frame, first, count, n), *tail(frame, first, count, n))
+    def read(frame: int, first: int, count: int) -> Any:
+        return (head(frame, first, count), *tail(frame, first, count))
 
     return read
 
@@ -148,7 +149,7 @@ def _address(spec: KernelSpec, kernel: Any, dtype: str) -> int:
     arguments = [types.Array(real, 2, "C")] * (len(spec.inputs) + 1)
     for output in spec.outputs:
         element = types.int32 if output.dtype == "int32" else real
-        arguments.append(types.Array(element, 2 if output.extent == "entries" else 1, "C"))
+        arguments.append(types.Array(element, 1 if output.extent == "rows" else 2, "C"))
     kernel.compile(tuple(arguments))
     compiled = kernel.overloads[tuple(arguments)]
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
@@ -163,7 +164,7 @@ def make_handler(
     packed = _reader(_ARGUMENTS, len(spec.inputs), dtype, True)
     outputs = _tuple_of(
         [
-            _reader(_RESULTS, i, "int32" if y.dtype == "int32" else dtype, y.extent == "entries")
+            _reader(_RESULTS, i, "int32" if y.dtype == "int32" else dtype, y.extent != "rows")
             for i, y in enumerate(spec.outputs)
         ]
     )
@@ -173,15 +174,15 @@ def make_handler(
     def handler(frame: int) -> int:
         if _answers_query(frame, major, minor):
             return 0
-        rows, n = _leading(_word(_word(frame, _ARGUMENTS), 0))
-        groups, width = _leading(_word(_word(frame, _ARGUMENTS), last))
+        rows = _leading(_word(_word(frame, _ARGUMENTS), 0))[0]
+        groups = _leading(_word(_word(frame, _ARGUMENTS), last))[0]
         # a mapped axis gives one row of parameters to several rows of entries
         calls = 1 if groups == rows else min(groups, rows)
         for call in range(calls):
             share, count = groups // calls, rows // calls
-            params = (packed(frame, call * share, share, width),)
-            first = inputs(frame, call * count, count, n)
-            _call(address, first + params + outputs(frame, call * count, count, n))
+            params = (packed(frame, call * share, share),)
+            first = inputs(frame, call * count, count)
+            _call(address, first + params + outputs(frame, call * count, count))
         return 0
 
     compiled = _cfunc(types.intp(types.intp), error_model="numpy")(handler)

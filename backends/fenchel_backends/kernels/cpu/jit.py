@@ -1,4 +1,4 @@
-"""How the row kernels are compiled: two decorators and the array type they speak of."""
+"""How the row kernels are compiled: decorators and the array type they speak of."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "at", "compiled", "inlined", "reducing"]
+__all__ = ["Rows", "adding", "at", "compiled", "inlined", "reducing"]
 
 Rows = NDArray[Any]
 """A floating or integer row (n,), or rows (R, n), C-contiguous."""
@@ -50,6 +50,15 @@ def reducing(function: _F) -> _F:
     """
     flags = {"reassoc", "contract", "nsz"}
     compiler = numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=flags)
+    return cast(_F, _stamped(compiler(function)))
+
+
+def adding(function: _F) -> _F:
+    """Compile a sum so that it may be reordered, each of its terms rounded as it is written.
+
+    A fused multiply-add would not bring an entry back to the bound that it was solved for.
+    """
+    compiler = numba.njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "nsz"})
     return cast(_F, _stamped(compiler(function)))
 
 

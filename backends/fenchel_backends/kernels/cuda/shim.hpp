@@ -135,6 +135,15 @@ inline double __longlong_as_double(long long bits) {
   return value;
 }
 
+inline long long __double_as_longlong(double value) {
+  long long bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+// A product that no compiler may fuse with a sum.
+inline double __dmul_rn(double a, double b) { return a * b; }
+
 // Sets the launch the next kernels use; returns the warp size (1 in serial mode).
 extern "C" int fenchel_shim_configure(int grid, int block, long long shared_doubles) {
   gridDim.x = static_cast<unsigned>(grid);
