@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
 from typing import Any, NamedTuple
 
 from ..arrays import float_info
 from ..autodiff import stop_gradient, value_and_grad, vjp
 from ..backend import backend_of
-from ..trees import find_backend, is_array, leaves, norm
+from ..trees import is_array, leaves, norm
 from ..trees import map as map_leaves
 from ._scalars import Holder
 
@@ -51,7 +50,7 @@ def point_at(
     """
     params = stop_gradient(params)
     found = leaves(params)
-    holder = Holder.of(find_backend(params), found)
+    holder = Holder.like(params)
 
     def f(p: Tree) -> Any:
         return objective(p, *data)
@@ -115,10 +114,14 @@ def _wide(xp: Any, x: Any) -> Any:
 
 def size_of(ops: Any, tree: Tree) -> Scalar:
     """Return the Euclidean norm of a container; nothing overflows on the way."""
-    if not ops.traced:
-        square = inner(ops, tree, tree)
-        if _SMALL**2 < square < _LARGE**2:
-            return sqrt(square)
+    square = inner(ops, tree, tree)
+    moderate = (square > _SMALL**2) & (square < _LARGE**2)
+    # The plain sum reads the entries once, the one that is safe everywhere twice.
+    size: Scalar = ops.choose(moderate, lambda: ops.root(square), lambda: _safe_norm(ops, tree))
+    return size
+
+
+def _safe_norm(ops: Any, tree: Tree) -> Scalar:
     wide = map_leaves(
         lambda x: _wide(backend_of(x).namespace, x) if is_array(x) else float(x), tree
     )
@@ -133,9 +136,8 @@ class Unit(NamedTuple):
     size: Scalar
 
 
-def normalised(ops: Any, tree: Tree) -> Unit:
+def normalised(ops: Any, tree: Tree, size: Scalar) -> Unit:
     """Return a direction with its size taken out, where that may lie outside a moderate range."""
-    size = size_of(ops, tree)
     one = ops.number(1.0)
     if not ops.traced and (_SMALL < size < _LARGE or not 0.0 < size < float("inf")):
         return Unit(tree, one, size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backend import Backend, backend_of
-from ..trees import is_array
+from ..trees import find_backend, is_array, leaves
 
 __all__ = ["FLOATS", "ArrayScalars", "FloatScalars", "Holder", "scalars_of"]
 
@@ -183,6 +183,11 @@ class Holder:
         if backend is None or not arrays:
             return cls(None)
         return cls(backend, wide_dtype(backend, arrays), backend.device_of(arrays[0]))
+
+    @classmethod
+    def like(cls, params: Any) -> Holder:
+        """Return the holder for a container of parameters."""
+        return cls.of(find_backend(params), leaves(params))
 
     def arithmetic(self, *values: Any) -> Any:
         """Return the arithmetic of a step: floats where every value is known."""

@@ -10,6 +10,7 @@ from ..trees import is_array, leaves
 from ..trees import map as map_leaves
 from ._directions import Course, course_of, full_step
 from ._point import Point, Unit, inner, move, normalised, point_at, size_of
+from .bases import GradientDescent
 from .info import Flags, Info
 
 __all__ = ["Stage", "chosen_tree", "finish", "no_flags", "stage_at"]
@@ -73,8 +74,13 @@ def stage_at(
     point = point_at(objective, params, data, clock, pullback=pullback, known=known)
     ops = point.ops
     course = course_of(base, point.gradient, base_state, point.params, data)
-    unit = normalised(ops, course.direction)
-    slope = -inner(ops, point.gradient, unit.direction)
+    steepest = isinstance(base, GradientDescent)
+    size = point.grad_norm if steepest else size_of(ops, course.direction)
+    unit = normalised(ops, course.direction, size)
+    if steepest and ops.traced:  # a pass over the memory less; exact to rounding
+        slope = size * (size / unit.scale)
+    else:
+        slope = -inner(ops, point.gradient, unit.direction)
     healthy = ops.is_finite(point.grad_norm) & ops.is_finite(unit.size)
     return Stage(point, course, unit, slope, healthy, base_state)
 
@@ -114,7 +120,7 @@ def finish(
         flags.skipped | ops.negation(taken),
     )
     (refused,) = point.holder.counts(flags.backtracks)
-    return params, base, Info(*numbers, Flags(*truths, refused))
+    return params, base, Info._make((*numbers, Flags._make((*truths, refused))))
 
 
 def chosen_tree(ops: Any, condition: Scalar, new: Any, old: Any) -> Any:

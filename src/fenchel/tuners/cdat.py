@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..arrays import check_choice, check_number
 from ..autodiff import value_and_grad
 from ..backend import backend_of
-from ..trees import find_backend, is_array, leaves, zeros_like
+from ..trees import is_array, zeros_like
 from ._curvature import CURVATURES, check_parts, curvature_along, wants_pullback
 from ._directions import check_base, start
 from ._scalars import Holder
@@ -155,8 +155,7 @@ class CDAT:
 
     def init(self, params: Tree) -> CDATState:
         """Return the state before the first step."""
-        found = leaves(params)
-        holder = Holder.of(find_backend(params), found)
+        holder = Holder.like(params)
         (zero,) = holder.counts(0)
         known: Any = ()
         if self.store_grad:
@@ -207,11 +206,11 @@ class CDAT:
             data,
             state.count,
             pullback=refresh is True and wants_pullback(self.curvature, params),
-            known=state.known if self.store_grad else None,
+            known=state.known if self._stores(params) else None,
         )
         curvature, differenced = self._curvature(objective, data, stage, state, refresh)
         chosen = self._chosen(stage, curvature, state.averages, refresh)
-        history, trial = self._search(stage, chosen.learning_rate, state.history)
+        history, trial = self._search(stage, chosen.learning_rate, state)
         denominator = chosen.curvature * stage.unit.scale * stage.unit.scale + self.eps
         flags = chosen.flags._replace(backtracks=trial.refused)
         rate = trial.learning_rate
@@ -280,12 +279,17 @@ class CDAT:
         rate, curvature = either[0]
         return _Chosen(rate, curvature, Averages(*either[1]), Flags(*either[2]))
 
-    def _search(self, stage: Stage, rate: Scalar, history: Any) -> tuple[Any, Trial]:
+    def _stores(self, params: Tree) -> bool:
+        """Whether a stored gradient spares work: not where its pullback is wanted as well."""
+        return self.store_grad and not wants_pullback(self.curvature, params)
+
+    def _search(self, stage: Stage, rate: Scalar, state: CDATState) -> tuple[Any, Trial]:
         """Return the remembered values, and the learning rate that the guard accepts."""
         ops = stage.ops
         if self.guard is None:
-            return history, Trial(rate, stage.point.value, (), ops.counted(False), ops.truth(True))
-        history = self.guard.remember(ops, history, stage.point.value)
+            value, accepted = stage.point.value, ops.truth(True)
+            return state.history, Trial(rate, value, (), ops.counted(False), accepted)
+        history = self.guard.remember(ops, state.history, stage.point.value)
         bound = self.guard.bound(ops, history)
 
         longest = stage.longest_decay()
@@ -300,7 +304,7 @@ class CDAT:
             value, gradient = value_and_grad(stage.point.f)(stage.at(rate))
             return ops.number(value), gradient
 
-        if self.store_grad and longest is None:
+        if self._stores(stage.point.params) and longest is None:
             trial = trial_with_gradient
         return history, self.guard.search(ops, bound, rate, trial, stage.healthy)
 
