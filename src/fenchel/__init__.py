@@ -5,15 +5,18 @@ Every name below is imported on first use: `import fenchel` loads no array libra
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import (
         arrays,
         autodiff,
         convex,
+        integrations,
         loops,
+        losses,
         operators,
         random,
         regularizers,
@@ -52,12 +55,13 @@ _HOME = {
         "soft_rank",
     ),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _ROOMS = (
     "arrays",
     "autodiff",
     "convex",
+    "integrations",
     "loops",
+    "losses",
     "operators",
     "random",
     "regularizers",
@@ -75,9 +79,11 @@ __all__ = [
     "entmax",
     "grad",
     "hvp",
+    "integrations",
     "isotonic_regression",
     "jvp",
     "loops",
+    "losses",
     "namespace",
     "normmax",
     "operators",
@@ -99,17 +105,4 @@ __all__ = [
     "vjp",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif name in _ROOMS:
-        value = import_module(f".{name}", __name__)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME, _ROOMS)

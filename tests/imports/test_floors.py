@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "fenchel"
 
 # From the ground up; rooms on one line are one floor and their order is the order of use.
 FLOORS = (
-    ("arrays", "contract"),
+    ("_lazy", "arrays", "contract"),
     ("backend",),
     ("parameters", "trees", "random", "loops", "special"),
     ("autodiff",),

@@ -5,8 +5,9 @@ From them losses, routers and oracles are built. Every name is imported on first
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .binary import BinaryGini, BinaryShannon
@@ -26,8 +27,6 @@ _HOME = {
     "squared_norm": ("SquaredNorm",),
     "tsallis": ("Gini", "Shannon", "Tsallis"),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-
 __all__ = [
     "BinaryGini",
     "BinaryShannon",
@@ -41,14 +40,4 @@ __all__ = [
     "Tsallis",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
