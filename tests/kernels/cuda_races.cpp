@@ -56,6 +56,12 @@ void thresholds(Buffers& b) {
   call(topk_pav_threshold_float64, b, {2, 0.7, 3, 0}, b.sorted.data(), t, b.count.data());
 }
 
+void matrices(Buffers& b) {
+  // a row is a matrix of one row: vectors of rows have one entry, those of columns n
+  call(sinkhorn_columns_float64, b, {0, 5}, b.x.data(), b.row.data(), b.row.data(), b.g.data(), b.n,
+       b.y.data());
+}
+
 void isotonic(Buffers& b) {
   double *x = b.x.data(), *w = b.weights.data(), *fit = b.y.data();
   int* blocks = b.blocks.data();
@@ -91,6 +97,7 @@ int main() {
     Buffers buffers(n);
     fenchel_shim_configure(2, 8, 3LL * n);
     thresholds(buffers);
+    matrices(buffers);
     isotonic(buffers);
     fused(buffers);
     if (fenchel_shim_divergences() != 0) return 1;

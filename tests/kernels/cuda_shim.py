@@ -12,7 +12,7 @@ from pathlib import Path
 import fenchel_backends
 import numpy as np
 import pytest
-from fenchel_backends.kernels.table import FUSED, KERNELS, LOSSES
+from fenchel_backends.kernels.table import FUSED, KERNELS, LOSSES, MATRICES
 
 SOURCES = Path(fenchel_backends.__path__[0]) / "kernels" / "cuda"
 
@@ -65,14 +65,17 @@ def run(symbol, params, *arrays, mode="serial", block=8, grid=2, in_memory=False
         ctypes.c_int(params.shape[1]),
         ctypes.c_void_p(None if work is None else work.ctypes.data),
         ctypes.c_longlong(3 * n),
-        *(ctypes.c_void_p(_address(array)) for array in arrays),
+        *map(_argument, arrays),
     )
     assert shim.fenchel_shim_divergences() == 0, "threads of a block passed different barriers"
 
 
-def _address(array):
-    assert array.flags.c_contiguous
-    return array.ctypes.data
+def _argument(value):
+    """An array by its address, a size by its value."""
+    if isinstance(value, np.int32):
+        return ctypes.c_int(int(value))
+    assert value.flags.c_contiguous
+    return ctypes.c_void_p(value.ctypes.data)
 
 
 def _outputs(spec, rows, n, dtype):
@@ -88,6 +91,15 @@ def kernel(name, inputs, params, **launch):
     outputs = list(_outputs(KERNELS[name], *inputs[0].shape, inputs[0].dtype))
     run(name, params, *inputs, *outputs, **launch)
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def matrix_kernel(name, inputs, params, **launch):
+    """Output of a kernel of flat matrices, like its last input."""
+    assert MATRICES[name].outputs[0].extent == "last"
+    inputs = [np.ascontiguousarray(x) for x in inputs]
+    output = np.full_like(inputs[-1], -77)
+    run(name, params, *inputs, np.int32(output.shape[1]), output, **launch)
+    return output
 
 
 def loss(name, x, target, params=(), **launch):

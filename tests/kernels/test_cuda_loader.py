@@ -99,6 +99,20 @@ def test_strided_inputs_and_parameters_of_each_row(cupy, rng):
     assert np.array_equal(x, before)
 
 
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)])
+def test_a_kernel_of_matrices_gets_their_width(cupy, torch, rng, batch):
+    widths = (20, 4, 4, 5)
+    inputs = [rng.normal(size=(*batch, width)) for width in widths]
+    got = loader.cupy_kernel("sinkhorn_columns")(*map(on_device, inputs), 1e-6, 50)
+    assert got.shape == (*batch, 5)
+    same = tensors.torch_cuda_kernel("sinkhorn_columns")(*map(torch.tensor, inputs), 1e-6, 50)
+    assert np.array_equal(same.numpy(), got)
+    if got.size:
+        flat = [x.reshape(-1, width) for x, width in zip(inputs, widths, strict=True)]
+        direct = cuda_shim.matrix_kernel("sinkhorn_columns", flat, (1e-6, 50))
+        assert np.array_equal(got.reshape(-1, 5), direct)
+
+
 @pytest.mark.parametrize("name", FUSED)
 def test_every_fused_rule_gives_value_and_pullback(cupy, rng, name):
     spec = FUSED[name]

@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 __all__ = ["Geometry", "geometry"]
 
-# Doubles of scratch an entry: sums, weights and ends of blocks, or Dykstra's iterate and gaps.
+# Doubles of scratch an entry: sums, weights and ends of blocks, Dykstra's iterate and gaps,
+# or potentials.
 _SCRATCH = {
     "isotonic_blocks": 3,
     "weighted_isotonic_blocks": 3,
     "kl_isotonic_blocks": 3,
     "pnorm_isotonic_blocks": 3,
     "dykstra": 2,
+    "sinkhorn_columns": 2,
     "fused_isotonic": 3,
     "fused_soft_rank": 3,
     "fused_soft_sort": 3,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..rows import FusedRule
-from ..table import FUSED, KERNELS, LOSSES, Output, row_integers
+from ..table import FUSED, KERNELS, LOSSES, MATRICES, Output, row_integers
 from .geometry import geometry
 from .sources import OPTIONS, source_of, text
 
@@ -136,10 +136,16 @@ def launch(symbol: str, inputs: Sequence[Array], params: Array, outputs: Sequenc
             work,
             np.int64(plan.work_stride),
             *inputs,
+            *_sizes(symbol, inputs),
             *outputs,
         )
         function = _function(symbol, dtype)
         function((plan.grid,), (plan.block,), arguments, shared_mem=plan.shared_bytes)
+
+
+def _sizes(symbol: str, inputs: Sequence[Array]) -> tuple[np.int32, ...]:
+    """Return what the length of a row does not tell: the number of columns of a matrix."""
+    return (np.int32(inputs[-1].shape[1]),) if symbol in MATRICES else ()
 
 
 @lru_cache(maxsize=512)
@@ -186,7 +192,7 @@ def _input_rows(symbol: str, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _flat(value: Array, output: Output) -> Array:
-    return _rows(value) if output.extent == "entries" else value.reshape(-1)
+    return value.reshape(-1) if output.extent == "rows" else _rows(value)
 
 
 def _call(
@@ -195,10 +201,11 @@ def _call(
     """Flatten the batch, pack the parameters, allocate, launch."""
     x = inputs[0]
     batch, n = x.shape[:-1], x.shape[-1]
+    width = {"entries": n, "rows": 1, "last": inputs[-1].shape[-1]}
     with x.device:
         results = [
             imported_cupy().empty(
-                (*batch, n if output.extent == "entries" else 1),
+                (*batch, width[output.extent]),
                 np.int32 if output.dtype == "int32" else x.dtype,
             )
             for output in outputs
@@ -229,7 +236,7 @@ def cupy_kernel(name: str) -> Callable[..., Any] | None:
     >>> cupy_kernel("nothing") is None
     True
     """
-    spec = KERNELS.get(name) or LOSSES.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name) or MATRICES.get(name)
     if spec is None or not cupy_found():
         return None
     count, outputs = len(spec.inputs), spec.outputs

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..table import FUSED, KERNELS, LOSSES
+from ..table import FUSED, KERNELS, LOSSES, MATRICES
 
 __all__ = ["OPTIONS", "source_of", "symbols", "text"]
 
@@ -43,7 +43,7 @@ def source_of(symbol: str) -> str:
     if symbol in LOSSES:  # the two of a loss stand together
         return symbol.rpartition("_")[0]
     stem = symbol.removesuffix("_vjp")
-    if symbol not in KERNELS and stem.removeprefix("fused_") not in FUSED:
+    if symbol not in KERNELS | MATRICES and stem.removeprefix("fused_") not in FUSED:
         raise KeyError(symbol)
     return stem
 
@@ -54,7 +54,7 @@ def symbols() -> list[str]:
     Returns
     -------
     list of str
-        Structure kernels, the two of each fused rule, then the losses.
+        Structure kernels, those of matrices, the two of each fused rule, then the losses.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def symbols() -> list[str]:
     True
     """
     fused = [f"fused_{name}{suffix}" for name in FUSED for suffix in ("", "_vjp")]
-    return [*KERNELS, *fused, *LOSSES]
+    return [*KERNELS, *MATRICES, *fused, *LOSSES]
 
 
 @cache

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from ..table import KERNELS, LOSSES, Output
+from ..table import KERNELS, LOSSES, MATRICES, Output
 from . import loader
 
 __all__ = ["launch_tensors", "torch_cuda_kernel"]
@@ -73,8 +73,9 @@ def _pack(params: Sequence[Any], x: Tensor) -> Tensor:
     return packed.reshape(-1, len(params))
 
 
-def _allocate(output: Output, x: Tensor) -> Tensor:
-    extent = x.shape[-1] if output.extent == "entries" else 1
+def _allocate(output: Output, inputs: Sequence[Tensor]) -> Tensor:
+    x = inputs[0]
+    extent = {"entries": x.shape[-1], "rows": 1, "last": inputs[-1].shape[-1]}[output.extent]
     dtype = _torch().int32 if output.dtype == "int32" else x.dtype
     return _torch().empty((*x.shape[:-1], extent), dtype=dtype, device=x.device)
 
@@ -99,19 +100,19 @@ def torch_cuda_kernel(name: str) -> Callable[..., Any] | None:
     >>> torch_cuda_kernel("nothing") is None
     True
     """
-    spec = KERNELS.get(name) or LOSSES.get(name)
+    spec = KERNELS.get(name) or LOSSES.get(name) or MATRICES.get(name)
     if spec is None or not loader.cupy_found() or find_spec("torch") is None:
         return None
     count, outputs = len(spec.inputs), spec.outputs
 
     def kernel(*arguments: Any) -> Any:
-        x, n = arguments[0], arguments[0].shape[-1]
-        results = [_allocate(output, x) for output in outputs]
+        x = arguments[0]
+        results = [_allocate(output, arguments[:count]) for output in outputs]
         if x.numel():
             detached = [value.detach() for value in arguments[:count]]
             rows = [value.reshape(-1, value.shape[-1]).contiguous() for value in detached]
             flat = [
-                value.view(-1, n) if output.extent == "entries" else value.view(-1)
+                value.view(-1) if output.extent == "rows" else value.view(-1, value.shape[-1])
                 for value, output in zip(results, outputs, strict=True)
             ]
             launch_tensors(name, rows, _pack(arguments[count:], x), flat)
