@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from .armijo import Armijo
     from .bases import Adam, GradientDescent, Momentum, RMSProp
     from .cdat import CDAT
-    from .compare import compare
+    from .comparison import compare
     from .constant import Constant
     from .density import spectral_density
-    from .dynamics import joint_dynamics
+    from .dynamics import SharpeningLoss, joint_dynamics
     from .edge import edge_of_stability, edge_ratio
+    from .eigenvalue import sharpness
     from .greedy import QuadraticGreedy
     from .guard import NonMonotone
     from .hypergradient import Hypergradient
@@ -26,18 +27,19 @@ if TYPE_CHECKING:
     from .polyak import Polyak
     from .rule import Averages, cdat_rule
     from .schedules import inverse_sqrt, warmup_constant, warmup_cosine, warmup_stable_decay
-    from .sharpness import hessian_trace, sharpness
+    from .trace import hessian_trace
     from .wolfe import StrongWolfe
 
 _HOME = {
     "armijo": ("Armijo",),
     "bases": ("Adam", "GradientDescent", "Momentum", "RMSProp"),
     "cdat": ("CDAT",),
-    "compare": ("compare",),
+    "comparison": ("compare",),
     "constant": ("Constant",),
     "density": ("spectral_density",),
-    "dynamics": ("joint_dynamics",),
+    "dynamics": ("SharpeningLoss", "joint_dynamics"),
     "edge": ("edge_of_stability", "edge_ratio"),
+    "eigenvalue": ("sharpness",),
     "greedy": ("QuadraticGreedy",),
     "guard": ("NonMonotone",),
     "hypergradient": ("Hypergradient",),
@@ -45,7 +47,7 @@ _HOME = {
     "polyak": ("Polyak",),
     "rule": ("Averages", "cdat_rule"),
     "schedules": ("inverse_sqrt", "warmup_constant", "warmup_cosine", "warmup_stable_decay"),
-    "sharpness": ("hessian_trace", "sharpness"),
+    "trace": ("hessian_trace",),
     "wolfe": ("StrongWolfe",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -65,6 +67,7 @@ __all__ = [
     "Polyak",
     "QuadraticGreedy",
     "RMSProp",
+    "SharpeningLoss",
     "StrongWolfe",
     "cdat_rule",
     "compare",
