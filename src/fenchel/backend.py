@@ -8,6 +8,7 @@ is no switch to set and no library is imported before one of its arrays is seen.
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = [
     "compiled",
     "eager_rule",
     "kernels_enabled",
+    "load_imported",
     "namespace",
     "reference_kernel",
     "register_backend",
@@ -174,6 +176,23 @@ def _load(module: str) -> Backend:
         with _LOCK:
             _BY_MODULE[module] = entry
     return entry  # type: ignore[no-any-return]
+
+
+# Their adapters tell the library what the containers of `fenchel` are.
+_WITH_CONTAINERS = ("jax",)
+
+
+def load_imported() -> None:
+    """Load the adapters of imported libraries that have containers of their own.
+
+    Such a library may be given a container of `fenchel` before `fenchel` has seen its arrays.
+    """
+    for module in _WITH_CONTAINERS:
+        if sys.modules.get(module) is not None and isinstance(_BY_MODULE[module], str):
+            _load(module)
+
+
+load_imported._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _read_entry_points() -> None:

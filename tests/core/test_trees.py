@@ -1,5 +1,7 @@
 """Containers of arrays as vectors."""
 
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import dataclass
 
@@ -130,3 +132,23 @@ def test_followers_hear_of_past_and_future_classes():
     cls, flatten, unflatten = seen[-1]
     children, constants = flatten(Later(2.0))
     assert cls is Later and unflatten(constants, children) == Later(2.0)
+
+
+def test_a_container_is_known_to_jax_before_any_of_its_arrays():
+    pytest.importorskip("jax")
+    code = (
+        "import jax, sys; from fenchel.convex import Cube, Simplex; made = Simplex(2.0);"
+        "print(jax.jit(lambda box: box.radius)(made), jax.tree_util.tree_leaves(Cube()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split("\n")[0] == "2.0 []"
+
+
+def test_a_container_imports_no_library():
+    code = "import sys; from fenchel.convex import Cube; Cube(); print('jax' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "False\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backend import namespace
 from ..operators._arguments import finish, prepare
+from ..trees import register_dataclass
 from ._conjugate_by_newton import attained_conjugate
 from ._loss import Loss
 from ._problem import Problem, differentiates
@@ -109,6 +110,7 @@ def _check_callable(name: str, value: Any) -> None:
         raise TypeError(f"`{name}` must be callable; got {type(value).__qualname__}")
 
 
+@register_dataclass(static=("max_fn", "omega"))
 @dataclass(frozen=True)
 class _FromMax(Loss):
     """See `fenchel_young_from_max`."""
@@ -145,6 +147,7 @@ class _FromMax(Loss):
         return self._argmax(problem.backend, problem.x) - problem.soft_target()
 
 
+@register_dataclass(static=("argmax_fn", "omega"))
 @dataclass(frozen=True)
 class _FromArgmax(Loss):
     """See `fenchel_young_from_argmax`."""

@@ -9,6 +9,7 @@ from ..convex import Simplex, project_simplex
 from ..convex.boxes import Box
 from ..operators._arguments import finish, prepare
 from ..operators._scores import hard_argmax, shifted
+from ..trees import register_dataclass
 from ._loss import Loss
 from ._pieces import bounded, corrected, out_of, settled
 from ._problem import Problem, differentiates
@@ -19,6 +20,7 @@ __all__ = ["Hinge", "Perceptron", "SquaredHinge"]
 Array = Any
 
 
+@register_dataclass()
 @dataclass(frozen=True)
 class Perceptron(Loss):
     r"""The perceptron loss :math:`\max_i \theta_i - \langle \theta, y \rangle`.
@@ -99,6 +101,7 @@ class Perceptron(Loss):
         return project_simplex((middle + self._cost(y)) / tau + y) - y
 
 
+@register_dataclass()
 @dataclass(frozen=True)
 class Hinge(Perceptron):
     r"""The multiclass hinge loss :math:`\max_j (\theta_j + 1[j \neq k]) - \theta_k`.
@@ -126,6 +129,7 @@ class Hinge(Perceptron):
         return 1.0 - y
 
 
+@register_dataclass()
 @dataclass(frozen=True)
 class SquaredHinge(Entrywise):
     r"""The squared hinge of signs, :math:`\sum_i \frac12 [1 - y_i \theta_i]_+^2`.

@@ -8,6 +8,7 @@ from typing import Any
 from ..arrays import check_number
 from ..convex.boxes import Box
 from ..operators._arguments import finish, prepare
+from ..trees import register_dataclass
 from ._problem import Problem
 from ._regression import Entrywise
 
@@ -16,6 +17,7 @@ __all__ = ["Absolute", "Huber"]
 Array = Any
 
 
+@register_dataclass(static=("delta",))
 @dataclass(frozen=True)
 class Huber(Entrywise):
     r"""Huber's loss: :math:`r^2/2` up to `delta`, :math:`\delta |r| - \delta^2/2` beyond.
@@ -78,6 +80,7 @@ class Huber(Entrywise):
         return _clip(problem.backend.namespace, a, self.delta)
 
 
+@register_dataclass()
 @dataclass(frozen=True)
 class Absolute(Entrywise):
     r"""The absolute loss :math:`\sum_i |\theta_i - y_i|`.

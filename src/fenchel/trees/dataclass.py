@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import optree
+
+from ..backend import load_imported
 
 __all__ = ["follow_dataclasses", "register_dataclass"]
 
@@ -38,6 +41,8 @@ def register_dataclass(*, static: tuple[str, ...] = ()) -> Callable[[_Class], _C
     Notes
     -----
     A container is rebuilt without `__init__` and its checks, as its leaves may be placeholders.
+    A library with containers of its own knows those of `fenchel` from the first that is made after
+    its import, or the first of its arrays that `fenchel` sees.
 
     Examples
     --------
@@ -72,9 +77,22 @@ def register_dataclass(*, static: tuple[str, ...] = ()) -> Callable[[_Class], _C
             followers = tuple(_FOLLOWERS)
         for follower in followers:
             follower(cls, flatten, unflatten)
+        _tell_when_made(cls)
         return cls
 
     return register
+
+
+def _tell_when_made(cls: type) -> None:
+    """Have the libraries that are imported know of the containers before one can be given."""
+    made: Any = cls.__init__  # type: ignore[misc]
+
+    @wraps(made)
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        load_imported()
+        made(self, *args, **options)
+
+    setattr(cls, "__init__", __init__)  # noqa: B010 - mypy forbids to assign a method
 
 
 def follow_dataclasses(follower: _Follower) -> None:
