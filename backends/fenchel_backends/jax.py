@@ -65,6 +65,26 @@ class JaxBackend:
         """Return the value of `f` and its derivative as a function."""
         return jax.linearize(f, *primals)
 
+    def zero_with_derivative(self, solve: Callable[..., Any], x: Array) -> Array:
+        """Return zeros like the vector `x`, whose derivative is the symmetric linear map `solve`.
+
+        The map may hold loops that reverse mode cannot go through.
+        """
+
+        @jax.custom_jvp
+        def zero(x: Array) -> Array:
+            return jnp.zeros_like(x)
+
+        @zero.defjvp
+        def derivative(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+            # Only the shape of the first function is looked at, as the second solves.
+            image = jax.lax.custom_linear_solve(
+                lambda v: v, tangents[0], lambda _, v: solve(v), symmetric=True
+            )
+            return jnp.zeros_like(primals[0]), image
+
+        return zero(x)
+
     def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
         """Map `f` over an axis."""
         return jax.vmap(f, in_axes, out_axes)

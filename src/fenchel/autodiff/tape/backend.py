@@ -67,7 +67,23 @@ class TapeBackend:
         """Return `x` without its levels."""
         return stop_gradient(x)
 
+    def plain(self, x: Array) -> Array:
+        """Return the plain array under `x`."""
+        return strip(x)
+
     # -- derivatives -----------------------------------------------------------------------
+
+    def zero_with_derivative(self, solve: Callable[[Array], Array], x: Array) -> Array:
+        """Return zeros like the vector `x`, whose derivative is the symmetric linear map `solve`.
+
+        The map sees plain vectors.
+        """
+        rule = Linear(lambda xp, g, x: image(g), lambda xp: image)
+        image: Callable[[Array], Array] = rule.bind(self.namespace, solve)
+        zeros: Callable[[Array], Array] = rule.bind(
+            self.namespace, self.namespace.plain.zeros_like
+        )
+        return zeros(x)
 
     def value_and_grad(
         self, f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
