@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backend import backend_of
+from ..trees import is_array, map
 from .bases import Adam, GradientDescent, Momentum, RMSProp
 
-__all__ = ["edge_of_stability", "edge_ratio"]
+__all__ = ["edge_of_stability", "edge_ratio", "preconditioner_of"]
 
 Scalar = Any
 
@@ -96,3 +98,38 @@ def edge_ratio(learning_rate: Scalar, sharpness: Scalar, base: Any) -> Scalar:
     0.75
     """
     return learning_rate * sharpness / edge_of_stability(base)
+
+
+def preconditioner_of(base: Any, state: Any) -> Any:
+    """Return what a base divides by, in the container of the parameters; None for no division.
+
+    Parameters
+    ----------
+    base
+        `GradientDescent`, `Momentum`, `Adam` or `RMSProp`, or any other base.
+    state
+        Its state after the step that is looked at.
+
+    Returns
+    -------
+    container or None
+        For `sharpness(..., preconditioner=...)`: sqrt(v) + eps, with the corrections of bias of
+        `Adam` folded in; None for other bases.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> base, w = RMSProp(decay=0.75, eps=0.5), np.asarray([1.0])
+    >>> preconditioner_of(base, base.update(np.asarray([2.0]), base.init(w), w)[1])
+    array([1.5])
+    """
+    if isinstance(base, RMSProp):
+        return map(lambda v: _root(v) + base.eps, state)
+    if not isinstance(base, Adam):
+        return None
+    first, second = (1.0 - beta ** int(state.count) for beta in (base.beta1, base.beta2))
+    return map(lambda v: first * (_root(v / second) + base.eps), state.square)
+
+
+def _root(v: Any) -> Any:
+    return backend_of(v).namespace.sqrt(v) if is_array(v) else v**0.5
