@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fenchel.convex.section import section_start
+from fenchel.convex.section_search import section_start
 from tests.kernels import section_oracles as oracle
 from tests.kernels.cuda_shim import kernel as on_shim
 from tests.kernels.cuda_shim import needs_compiler
@@ -21,7 +21,7 @@ quarters = st.integers(-8, 8).map(lambda i: i / 4)
 
 def _reference(*arrays):
     with np.errstate(all="ignore"):
-        return section_start(BACKEND, *arrays)
+        return section_start(BACKEND, *arrays)[0]
 
 
 def _numba(*arrays):

@@ -11,7 +11,8 @@ from ..backend import Array
 from ..parameters import row_parameter
 from ..trees import register_dataclass
 from .rows import Rows, open_rows, row_entries
-from .section import linear_section, products, project_section
+from .section import linear_section, project_section
+from .section_search import products
 
 __all__ = ["BoxSection", "per_row", "project_box_section"]
 

@@ -12,7 +12,8 @@ from .box_section import per_row
 from .boxes import clip
 from .entropic_section import clipped_exp, kl_section
 from .rows import Rows, nan_where, open_rows, row_entries
-from .section import linear_section, products, project_section
+from .section import linear_section, project_section
+from .section_search import products
 from .thresholds import mask_formula
 
 __all__ = ["Knapsack", "project_kl_knapsack", "project_knapsack"]
