@@ -14,7 +14,7 @@ import numpy as np
 from fenchel.backend import kernels_enabled
 
 from .generic import GenericBackend
-from .kernels import rows
+from .kernels import class_losses, rows
 
 __all__ = ["BACKEND", "NumPyBackend"]
 
@@ -53,6 +53,15 @@ class NumPyBackend(GenericBackend):
     def fused(self, name: str, x: Any) -> Callable[..., Any] | None:
         """Numba kernel that gives the value in one pass, where numba is installed."""
         return rows.numpy_fused(name) if kernels_enabled() else None
+
+    def class_loss(self, *arguments: Any) -> tuple[Any, Any] | None:
+        """Loss of class indices and its gradient (see `kernels.class_losses`)."""
+        return class_losses.class_loss(*arguments) if kernels_enabled() else None
+
+    def class_loss_value(self, *arguments: Any) -> Any:
+        """Loss of class indices; the last argument serves libraries that record derivatives."""
+        pair = self.class_loss(*arguments[:-1])
+        return None if pair is None else pair[0]
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape, where numba is installed."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from fenchel.backend import kernels_enabled
 
 from . import torch_jacobian
-from .kernels import rows, torch_ops, torch_rules, torch_solvers
+from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -225,6 +225,18 @@ class TorchBackend:
         if torch.compiler.is_compiling() or not kernels_enabled():
             return None
         return torch_ops.torch_fused(name, x)
+
+    def class_loss(self, *arguments: Any) -> tuple[Array, Array] | None:
+        """Loss of class indices and its gradient, on plain CPU tensors."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_losses.torch_class_loss(*arguments)
+
+    def class_loss_value(self, *arguments: Any) -> Array | None:
+        """Loss of class indices, with a rule for reverse mode, on plain CPU tensors."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_losses.torch_class_loss_value(*arguments)
 
     def eager_rule(self, rule: Any, formula: Callable[..., Any], *inputs: Array) -> Array | None:
         """Rule of several inputs where plain eager reverse mode is what is active."""

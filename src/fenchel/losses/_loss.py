@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from ..backend import backend_of, kernels_enabled
+from ._direct import direct, is_plain_call
 from ._problem import Problem, open_problem
 
 __all__ = ["Loss"]
@@ -81,6 +82,10 @@ class Loss(ABC):
             If shapes do not match, a class is out of range (where values can be looked at), or an
             option is unknown or out of range.
         """
+        if is_plain_call(where, weight, ignore_index, label_smoothing, target_term):
+            value = self._direct_value(scores, target, axis, reduction)
+            if value is not None:
+                return value
         problem = self._open(
             scores, target, axis, where, weight, ignore_index, label_smoothing, reduction
         )
@@ -126,6 +131,11 @@ class Loss(ABC):
         -----
         *Derivatives*: differentiate the call rather than this.
         """
+        if is_plain_call(where, weight, ignore_index, label_smoothing, target_term):
+            found = direct(self._kernel_name(), scores, target, axis, reduction)
+            pair = None if found is None else found.both(*found.arguments)
+            if pair is not None:
+                return pair
         problem = self._open(
             scores, target, axis, where, weight, ignore_index, label_smoothing, reduction
         )
@@ -294,6 +304,18 @@ class Loss(ABC):
     def _parameters(self) -> tuple[Any, ...]:
         """Return the fields that may be differentiated arrays."""
         return ()
+
+    def _direct_value(self, scores: Array, target: Array, axis: Any, reduction: Any) -> Any:
+        """Return the loss by the short way of `_direct`, None where it does not lead there."""
+        found = direct(self._kernel_name(), scores, target, axis, reduction)
+        if found is None:
+            return None
+
+        def formula(x: Array) -> Array:
+            problem = self._open(x, target, axis, reduction=reduction)
+            return problem.reduce(self._rows(problem, True))
+
+        return found.value(*found.arguments, formula)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         """Return the name of the fused kernel and its parameters, None where there is none."""

@@ -10,7 +10,7 @@ from .jit import Rows, compiled, own
 from .loss_logistic import dense_row as logistic_dense
 from .loss_logistic import index_row as logistic_index
 from .loss_roots import base, logarithm, power_root
-from .loss_window import EMPTY, GOOD, SPOILT, gather, spoil, state, take_pivot, tops
+from .loss_window import EMPTY, GOOD, SPOILT, factor_of, gather, spoil, state, take_pivot, tops
 
 __all__ = ["loss_entmax_dense", "loss_entmax_index"]
 
@@ -59,7 +59,15 @@ def _target_term(u: float, t: float, p: float, a: float) -> float:
 
 @compiled
 def _index_row(
-    x: Rows, k: int, alpha: float, w: Rows, v: Rows, places: Rows, p: Rows, g: Rows
+    x: Rows,
+    k: int,
+    alpha: float,
+    factor: float,
+    w: Rows,
+    v: Rows,
+    places: Rows,
+    p: Rows,
+    g: Rows,
 ) -> float:
     kind, high = state(x)
     if kind == SPOILT or not alpha >= 1.0 or not 0 <= k < x.size:
@@ -68,7 +76,7 @@ def _index_row(
         return spoil(g, 0.0)
     a = alpha - 1.0
     if a == 0.0:
-        return logistic_index(x, k, g)
+        return logistic_index(x, k, factor, g)
     if kind != GOOD:
         x, high = tops(x), 0.0
     skip = k if np.float64(x[k]) == high else -1
@@ -77,20 +85,20 @@ def _index_row(
     others, height = 0.0, a * (np.float64(x[k]) - high)
     own_term = float(1.0 / (alpha * a) + (s - (1.0 + height)) / a)
     if height > -np.inf:
-        g[k] = -1.0
+        g[k] = -factor
     for j in range(count):
         i = places[j]
         if i == k:
             own_term = _target_term(base(w[j], v[j], s), v[j] - s, p[j], a)
-            g[k] = p[j] - 1.0
+            g[k] = (p[j] - 1.0) * factor
         else:
             others += p[j] * base(w[j], v[j], s)
-            g[i] = p[j]
+            g[i] = p[j] * factor
     top = float(np.log1p(-s) / a)
     if pivot == k:
-        g[k] = np.expm1(top)
+        g[k] = np.expm1(top) * factor
         return others / alpha + _pivot_term(s, a)
-    g[pivot] = np.exp(top)
+    g[pivot] = np.exp(top) * factor
     return float((others + np.exp(top) * (1.0 - s)) / alpha + own_term)
 
 
@@ -99,9 +107,10 @@ def loss_entmax_index(x: Rows, target: Rows, params: Rows, loss: Rows, gradient:
     """Loss and gradient of each row for a class; params: alpha."""
     n = x.shape[1]
     w, v, p, places = np.empty(n), np.empty(n), np.empty(n), np.empty(n, np.int64)
+    factor = factor_of(params, 1)
     for r in range(x.shape[0]):
         alpha = own(params, r, 0)
-        loss[r] = _index_row(x[r], target[r, 0], alpha, w, v, places, p, gradient[r])
+        loss[r] = _index_row(x[r], target[r, 0], alpha, factor, w, v, places, p, gradient[r])
 
 
 @compiled

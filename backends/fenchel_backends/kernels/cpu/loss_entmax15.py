@@ -7,36 +7,55 @@ import numpy as np
 
 from .jit import Rows, compiled, inlined, reducing
 from .loss_roots import root2
-from .loss_window import EMPTY, GOOD, SPOILT, gather, height_of, spoil, state, take_pivot, tops
+from .loss_window import (
+    EMPTY,
+    GOOD,
+    SPOILT,
+    factor_of,
+    gather,
+    height_of,
+    spoil,
+    state,
+    take_pivot,
+    tops,
+)
 
 __all__ = ["loss_entmax15_dense", "loss_entmax15_index"]
 
 
 @compiled
 def _index_value(
-    w: Rows, places: Rows, count: int, s: float, pivot: int, k: int, height: float, g: Rows
+    w: Rows,
+    places: Rows,
+    count: int,
+    s: float,
+    pivot: int,
+    k: int,
+    height: float,
+    factor: float,
+    g: Rows,
 ) -> float:
     cubes, r_k = 0.0, 1.0 - s if pivot == k else 0.0
     g[:] = 0.0
     for j in range(count):
         r, i = w[j] - s, places[j]
-        g[i] = r * r
+        g[i] = r * r * factor
         if i == k:
             r_k = r
         else:
             cubes += r * r * r
     if pivot == k:
-        g[k] = -s * (2.0 - s)
+        g[k] = -s * (2.0 - s) * factor
         return 2.0 / 3.0 * (cubes + s * s * (3.0 - s))
-    g[pivot] = (1.0 - s) ** 2
+    g[pivot] = (1.0 - s) ** 2 * factor
     if height > -np.inf:
-        g[k] = r_k * r_k - 1.0
+        g[k] = (r_k * r_k - 1.0) * factor
     cubes += (1.0 - s) ** 3 + (1.0 - r_k) ** 2 * (2.0 + r_k)
     return 2.0 / 3.0 * cubes + (2.0 * (s - height) if r_k == 0.0 else 0.0)
 
 
 @compiled
-def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
+def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -> float:
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
         return spoil(g, np.nan)
@@ -51,15 +70,17 @@ def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
         count = take_pivot(w, places, count)
         pivot = places[count]
     s, count = root2(w, places, count)
-    return _index_value(w, places, count, s, pivot, k, height_of(x[k], high, 1.0, 0.5), g)
+    height = height_of(x[k], high, 1.0, 0.5)
+    return _index_value(w, places, count, s, pivot, k, height, factor, g)
 
 
 @compiled
 def loss_entmax15_index(x: Rows, target: Rows, params: Rows, loss: Rows, gradient: Rows) -> None:
     """Loss and gradient of each row for a class; no params."""
     w, places = np.empty(x.shape[1]), np.empty(x.shape[1], np.int64)
+    factor = factor_of(params, 0)
     for r in range(x.shape[0]):
-        loss[r] = _index_row(x[r], target[r, 0], w, places, gradient[r])
+        loss[r] = _index_row(x[r], target[r, 0], factor, w, places, gradient[r])
 
 
 @inlined

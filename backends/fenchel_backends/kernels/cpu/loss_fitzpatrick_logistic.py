@@ -11,7 +11,7 @@ import numpy as np
 from .elementary import LOWEST64, exp64, log64
 from .jit import Rows, compiled, inlined, reducing
 from .loss_logistic import exponentials, scale
-from .loss_window import EMPTY, GOOD, SPOILT, difference, only_class, spoil, state, tops
+from .loss_window import EMPTY, GOOD, SPOILT, difference, factor_of, only_class, spoil, state, tops
 
 __all__ = ["loss_fitzpatrick_logistic_dense", "loss_fitzpatrick_logistic_index"]
 
@@ -37,7 +37,7 @@ def _wright(z: float) -> float:
 
 
 @compiled
-def _index_row(x: Rows, k: int, g: Rows) -> float:
+def _index_row(x: Rows, k: int, factor: float, g: Rows) -> float:
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
         return spoil(g, np.nan)
@@ -50,13 +50,13 @@ def _index_row(x: Rows, k: int, g: Rows) -> float:
     if rest == 0.0:
         return spoil(g, 0.0)
     if below == np.inf:
-        scale(g, 1.0 / rest)
+        scale(g, factor / rest)
         g[k] = 0.0
         return np.inf
     loss = _wright(np.log(rest) + below - 1.0)
     share = loss / (1.0 + loss)
-    scale(g, share / rest)
-    g[k] = -share
+    scale(g, factor * share / rest)
+    g[k] = -share * factor
     return loss
 
 
@@ -65,8 +65,9 @@ def loss_fitzpatrick_logistic_index(
     x: Rows, target: Rows, params: Rows, loss: Rows, gradient: Rows
 ) -> None:
     """Loss and gradient of each row for a class; no params."""
+    factor = factor_of(params, 0)
     for r in range(x.shape[0]):
-        loss[r] = _index_row(x[r], target[r, 0], gradient[r])
+        loss[r] = _index_row(x[r], target[r, 0], factor, gradient[r])
 
 
 @reducing
@@ -126,7 +127,7 @@ def _finish(x: Rows, y: Rows, a: Rows, shift: float, e: Rows, factor: float, g: 
 def _dense_row(x: Rows, y: Rows, e: Rows, a: Rows, g: Rows) -> float:
     k = only_class(y)
     if k >= 0:
-        return _index_row(x, k, g)
+        return _index_row(x, k, 1.0, g)
     kind, high = state(x)
     if kind == SPOILT:
         return spoil(g, np.nan)

@@ -14,6 +14,7 @@ from .loss_window import (
     GOOD,
     INFINITE,
     SPOILT,
+    factor_of,
     gather,
     only_class,
     spoil,
@@ -26,7 +27,7 @@ __all__ = ["loss_fitzpatrick_sparsemax_dense", "loss_fitzpatrick_sparsemax_index
 
 
 @compiled
-def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
+def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -> float:
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
         return spoil(g, np.nan)
@@ -45,7 +46,7 @@ def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
             w[count], places[count] = height, k
             count += 1
     s, count = root1(w, places, count)
-    return 2.0 * index_value(w, places, count, s, pivot, k, height, g)
+    return 2.0 * index_value(w, places, count, s, pivot, k, height, factor, g)
 
 
 @compiled
@@ -54,15 +55,16 @@ def loss_fitzpatrick_sparsemax_index(
 ) -> None:
     """Loss and gradient of each row for a class; no params."""
     w, places = np.empty(x.shape[1]), np.empty(x.shape[1], np.int64)
+    factor = factor_of(params, 0)
     for r in range(x.shape[0]):
-        loss[r] = _index_row(x[r], target[r, 0], w, places, gradient[r])
+        loss[r] = _index_row(x[r], target[r, 0], factor, w, places, gradient[r])
 
 
 @compiled
 def _dense_row(x: Rows, y: Rows, z: Rows, w: Rows, places: Rows, g: Rows) -> float:
     k = only_class(y)
     if k >= 0:
-        return _index_row(x, k, w, places, g)
+        return _index_row(x, k, 1.0, w, places, g)
     if state(x)[0] == INFINITE:
         x = tops(x)
     for i in range(x.size):

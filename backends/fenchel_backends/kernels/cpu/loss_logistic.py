@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from .elementary import LOWEST32, LOWEST64, exp32, exp64, log64
 from .jit import Rows, compiled, inlined, reducing
-from .loss_window import EMPTY, GOOD, SPOILT, difference, only_class, spoil, state, tops
+from .loss_window import EMPTY, GOOD, SPOILT, difference, factor_of, only_class, spoil, state, tops
 
 __all__ = [
     "dense_row",
@@ -85,8 +85,8 @@ def scale(g: Rows, factor: float) -> None:
 
 
 @compiled
-def index_row(x: Rows, k: int, g: Rows) -> float:
-    """Loss of a class for one row; fills the gradient."""
+def index_row(x: Rows, k: int, factor: float, g: Rows) -> float:
+    """Loss of a class for one row; fills the gradient, times `factor`."""
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
         return spoil(g, np.nan)
@@ -97,16 +97,17 @@ def index_row(x: Rows, k: int, g: Rows) -> float:
     rest = exponentials(x[:k], high, g[:k]) + exponentials(x[k + 1 :], high, g[k + 1 :])
     below = high - np.float64(x[k])
     total = rest + np.exp(-below)
-    scale(g, 1.0 / total)
-    g[k] = -rest / total if below < np.inf else 0.0
+    scale(g, factor / total)
+    g[k] = -rest / total * factor if below < np.inf else 0.0
     return float(below + np.log(total) if below > 0.0 else np.log1p(rest))
 
 
 @compiled
 def loss_logistic_index(x: Rows, target: Rows, params: Rows, loss: Rows, gradient: Rows) -> None:
     """Loss and gradient of each row for a class; no params."""
+    factor = factor_of(params, 0)
     for r in range(x.shape[0]):
-        loss[r] = index_row(x[r], target[r, 0], gradient[r])
+        loss[r] = index_row(x[r], target[r, 0], factor, gradient[r])
 
 
 _TINY = 2.3e-308
@@ -143,7 +144,7 @@ def dense_row(x: Rows, y: Rows, e: Rows, g: Rows) -> float:
     """Loss of label proportions y for one row; fills the gradient."""
     k = only_class(y)
     if k >= 0:
-        return index_row(x, k, g)
+        return index_row(x, k, 1.0, g)
     kind, high = state(x)
     if kind == SPOILT:
         return spoil(g, np.nan)

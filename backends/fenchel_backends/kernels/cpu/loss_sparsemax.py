@@ -4,37 +4,59 @@ import numpy as np
 
 from .jit import Rows, compiled, reducing
 from .loss_roots import root1
-from .loss_window import EMPTY, GOOD, SPOILT, gather, height_of, spoil, state, take_pivot, tops
+from .loss_window import (
+    EMPTY,
+    GOOD,
+    SPOILT,
+    factor_of,
+    gather,
+    height_of,
+    spoil,
+    state,
+    take_pivot,
+    tops,
+)
 
 __all__ = ["dense_row", "index_value", "loss_sparsemax_dense", "loss_sparsemax_index"]
 
 
 @compiled
 def index_value(
-    w: Rows, places: Rows, count: int, s: float, pivot: int, k: int, height: float, g: Rows
+    w: Rows,
+    places: Rows,
+    count: int,
+    s: float,
+    pivot: int,
+    k: int,
+    height: float,
+    factor: float,
+    g: Rows,
 ) -> float:
-    """Loss of a class from the support of its row; `height` is w_k, `pivot` the largest entry."""
+    """Loss of a class from the support of its row; `height` is w_k, `pivot` the largest entry.
+
+    The gradient is multiplied by `factor`.
+    """
     loss, p_k = 0.0, 1.0 - s if pivot == k else 0.0
     g[:] = 0.0
     for j in range(count):
         p, i = w[j] - s, places[j]
-        g[i] = p
+        g[i] = p * factor
         if i == k:
             p_k = p
         else:
             loss += p * p
     if pivot == k:
-        g[k] = -s
+        g[k] = -s * factor
         return 0.5 * (loss + s * s)
-    g[pivot] = 1.0 - s
+    g[pivot] = (1.0 - s) * factor
     loss += (1.0 - s) ** 2 + (1.0 - p_k) ** 2
     if height > -np.inf:
-        g[k] = p_k - 1.0
+        g[k] = (p_k - 1.0) * factor
     return 0.5 * loss + (s - height if p_k == 0.0 else 0.0)
 
 
 @compiled
-def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
+def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -> float:
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
         return spoil(g, np.nan)
@@ -49,15 +71,17 @@ def _index_row(x: Rows, k: int, w: Rows, places: Rows, g: Rows) -> float:
         count = take_pivot(w, places, count)
         pivot = places[count]
     s, count = root1(w, places, count)
-    return index_value(w, places, count, s, pivot, k, height_of(x[k], high, 1.0, 1.0), g)
+    height = height_of(x[k], high, 1.0, 1.0)
+    return index_value(w, places, count, s, pivot, k, height, factor, g)
 
 
 @compiled
 def loss_sparsemax_index(x: Rows, target: Rows, params: Rows, loss: Rows, gradient: Rows) -> None:
     """Loss and gradient of each row for a class; no params."""
     w, places = np.empty(x.shape[1]), np.empty(x.shape[1], np.int64)
+    factor = factor_of(params, 0)
     for r in range(x.shape[0]):
-        loss[r] = _index_row(x[r], target[r, 0], w, places, gradient[r])
+        loss[r] = _index_row(x[r], target[r, 0], factor, w, places, gradient[r])
 
 
 @reducing

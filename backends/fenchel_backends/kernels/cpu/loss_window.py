@@ -17,6 +17,7 @@ __all__ = [
     "GOOD",
     "SPOILT",
     "difference",
+    "factor_of",
     "gather",
     "height_of",
     "spoil",
@@ -37,6 +38,12 @@ def state(x: Rows) -> tuple[int, float]:
     if high == -np.inf:
         return EMPTY, high
     return INFINITE if high == np.inf else GOOD, high
+
+
+@compiled
+def factor_of(params: Rows, column: int) -> float:
+    """What multiplies the gradients: 1 over a number that may follow the parameters of a loss."""
+    return 1.0 / np.float64(params[0, column]) if params.shape[1] > column else 1.0
 
 
 @compiled
