@@ -56,10 +56,10 @@ def point_at(
         return objective(p, *data)
 
     pull: Callable[[Tree], Any] | None = None
-    if known is not None:
-        value, gradient = _known_or_found(f, params, holder, known)
-    elif not found:
+    if not found:
         value, gradient = f(params), params
+    elif known is not None:
+        value, gradient = _known_or_found(f, params, holder, known)
     elif pullback:
         (value, gradient), both = vjp(value_and_grad(f), params)
         still = backend_of(value).namespace.zeros_like(value)
@@ -78,7 +78,7 @@ def _known_or_found(
     f: Callable[[Tree], Any], params: Tree, holder: Holder, known: tuple[Any, Any, Any]
 ) -> tuple[Any, Any]:
     value, gradient, valid = known
-    ops = holder.arithmetic(valid)
+    ops = holder.arithmetic(valid, *leaves(params)[:1])
 
     def compute() -> tuple[Any, Any]:
         value, gradient = value_and_grad(f)(params)
@@ -114,11 +114,26 @@ def _wide(xp: Any, x: Any) -> Any:
 
 def size_of(ops: Any, tree: Tree) -> Scalar:
     """Return the Euclidean norm of a container; nothing overflows on the way."""
+    if not ops.traced and not _SMALL < _largest(tree) < _LARGE:
+        return float(_safe_norm(ops, tree))  # NumPy would warn of the overflow of the plain sum
     square = inner(ops, tree, tree)
     moderate = (square > _SMALL**2) & (square < _LARGE**2)
     # The plain sum reads the entries once, the one that is safe everywhere twice.
     size: Scalar = ops.choose(moderate, lambda: ops.root(square), lambda: _safe_norm(ops, tree))
     return size
+
+
+def _largest(tree: Tree) -> float:
+    """Return the largest magnitude in a container, without an array of magnitudes."""
+    found = 0.0
+    for x in leaves(tree):
+        if not is_array(x):
+            found = max(found, abs(x))
+        elif 0 not in x.shape:
+            xp = backend_of(x).namespace
+            bounds = float(xp.max(x)), -float(xp.min(x))
+            found = max(found, *bounds) if bounds[0] == bounds[0] else float("inf")
+    return found
 
 
 def _safe_norm(ops: Any, tree: Tree) -> Scalar:

@@ -165,6 +165,14 @@ def wide_dtype(backend: Backend, arrays: list[Any]) -> Any:
     return xp.float64 if any(x.dtype == xp.float64 for x in arrays) else xp.float32
 
 
+def _narrow(x: Any) -> Any:
+    """Return a float beyond single precision as the infinity it becomes: NumPy would warn."""
+    return math.copysign(math.inf, x) if isinstance(x, float) and abs(x) > _LARGEST else x
+
+
+_LARGEST = 2.0**127 * (2.0 - 2.0**-23)
+
+
 @dataclass(frozen=True)
 class Holder:
     """How the scalars of states and reports are held: library, dtype, device.
@@ -198,6 +206,8 @@ class Holder:
 
     def numbers(self, *values: Any) -> tuple[Any, ...]:
         """Return floating scalars as they are held."""
+        if self.backend is not None and self.dtype == self.backend.namespace.float32:
+            values = tuple(map(_narrow, values))
         return self._held(values, self.dtype)
 
     def truths(self, *values: Any) -> tuple[Any, ...]:

@@ -321,7 +321,7 @@ class CDAT:
             )
         (value,) = point.holder.numbers(ops.where(trial.accepted, trial.value, point.value))
         gradient = chosen_tree(ops, trial.accepted, trial.found, point.gradient)
-        return value, gradient, *point.holder.truths(ops.truth(True))
+        return value, gradient, *point.holder.truths(stage.healthy & ops.is_finite(point.value))
 
 
 class _Chosen(NamedTuple):

@@ -41,7 +41,7 @@ class Constant:
     ----------
     learning_rate
         Number, or function of the step t = 0, 1, ... such as those of this package; it is given a
-        Python integer, or an array of shape () inside jit.
+        Python integer, or a floating array of shape () inside jit.
     base
         As for `CDAT`.
 
@@ -84,7 +84,7 @@ class Constant:
         ops = stage.ops
         rate = self.learning_rate
         if callable(rate):
-            rate = rate(state.count if ops.traced else int(state.count))
+            rate = rate(ops.number(state.count) if ops.traced else int(state.count))
         nothing = ops.number(float("nan"))
         new, base, info = finish(stage, ops.number(rate), ops.truth(True), nothing, no_flags(ops))
         (count,) = stage.point.holder.counts(state.count + 1)

@@ -115,6 +115,9 @@ class StrongWolfe:
         return new, StrongWolfeState(base, last), info
 
 
+_TRUSTING = 4  # trials
+
+
 class _End(NamedTuple):
     """A trial that bounds the bracket: learning rate, value and slope there."""
 
@@ -184,23 +187,28 @@ class _Line:
         new_low = _pick(ops, lower, end, low)
         new_high = _pick(ops, lower, _pick(ops, turned, low, high), _known(ops, end, finite))
         bracketed = search.bracketed | ops.negation(lower) | turned
-        inside = self.between(new_low, new_high)
+        inside = self.between(new_low, new_high, search.tries < _TRUSTING)
         trial = ops.where(bracketed, inside, 2.0 * end.rate)
         best = ops.where(lower, end.rate, search.best)
         tries = search.tries + 1
         return _Search(new_low, new_high, trial, bracketed, done, best, tries, search.started)
 
-    def between(self, low: _End, high: _End) -> Scalar:
-        """Return where to look in a bracket: by a cubic, else a parabola, else the middle."""
+    def between(self, low: _End, high: _End, trusting: Scalar) -> Scalar:
+        """Return where to look in a bracket: by a cubic, else a parabola, else the middle.
+
+        The first few trials may be close to an end, as the minimum may be; later ones must shrink
+        the bracket.
+        """
         ops = self.ops
+        margins = ops.where(trusting, 1e-3, 0.2), ops.where(trusting, 1e-3, 0.1)
         width = high.rate - low.rate
         safe = ops.where(width == 0, 1.0, width)
         secant = (high.value - low.value) / safe
         cubic = _cubic_share(ops, low.slope, high.slope, secant)
         curved = secant - low.slope
         parabola = -0.5 * low.slope / ops.where(curved == 0, 1.0, curved)
-        share = ops.where(_well_inside(ops, parabola, 0.1), parabola, 0.5)
-        return low.rate + width * ops.where(_well_inside(ops, cubic, 0.2), cubic, share)
+        share = ops.where(_well_inside(ops, parabola, margins[1]), parabola, 0.5)
+        return low.rate + width * ops.where(_well_inside(ops, cubic, margins[0]), cubic, share)
 
 
 def _cubic_share(ops: Any, low: Scalar, high: Scalar, secant: Scalar) -> Scalar:
@@ -215,7 +223,7 @@ def _cubic_share(ops: Any, low: Scalar, high: Scalar, secant: Scalar) -> Scalar:
     return ops.where((square > 0) & (below != 0), share, -1.0)
 
 
-def _well_inside(ops: Any, share: Scalar, margin: float) -> Scalar:
+def _well_inside(ops: Any, share: Scalar, margin: Scalar) -> Scalar:
     return ops.is_finite(share) & (share >= margin) & (share <= 1.0 - margin)
 
 
