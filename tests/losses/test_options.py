@@ -259,3 +259,13 @@ def test_out_of_range_under_jit_is_nan():
     x, target = jax.numpy.asarray(SCORES), jax.numpy.asarray([0, 9, 1])
     rows = jax.jit(lambda x, t: losses.logistic(x, t, reduction="none"))(x, target)
     assert_array_equal(np.isnan(np.asarray(rows)), [False, True, False])
+
+
+def test_weights_below_one_still_divide(xp):
+    """The mean divides by the sum of the weights, however small."""
+    scores, target = xp.array([[0.3, -0.2], [1.0, 0.5]]), xp.array([1, 0])
+    weight = xp.array([0.125, 0.25])
+    rows = xp.numpy(losses.logistic(scores, target, reduction="none"))
+    expected = (0.25 * rows[0] + 0.125 * rows[1]) / 0.375
+    for loss in (losses.logistic, losses.cross_entropy):
+        assert xp.numpy(loss(scores, target, weight=weight)) == pytest.approx(expected, rel=1e-5)

@@ -126,7 +126,7 @@ class Problem(NamedTuple):
 
 def _divided(xp: Any, total: Array, count: Any) -> Array:
     """Return total / count, 0 over nothing."""
-    if isinstance(count, int | float):
+    if isinstance(count, int):
         return total / max(count, 1)
     safe = xp.where(count == 0, xp.ones_like(count), count)
     return xp.where(count == 0, xp.zeros_like(total), total / safe)
