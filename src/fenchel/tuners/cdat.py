@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..arrays import check_choice, check_number
 from ..autodiff import value_and_grad
 from ..backend import backend_of
-from ..trees import is_array, zeros_like
+from ..trees import is_array, leaves, zeros_like
 from ._curvature import CURVATURES, check_parts, curvature_along, wants_pullback
 from ._directions import check_base, start
 from ._scalars import Holder
@@ -281,7 +281,9 @@ class CDAT:
 
     def _stores(self, params: Tree) -> bool:
         """Whether a stored gradient spares work: not where its pullback is wanted as well."""
-        return self.store_grad and not wants_pullback(self.curvature, params)
+        return (
+            self.store_grad and bool(leaves(params)) and not wants_pullback(self.curvature, params)
+        )
 
     def _search(self, stage: Stage, rate: Scalar, state: CDATState) -> tuple[Any, Trial]:
         """Return the remembered values, and the learning rate that the guard accepts."""
