@@ -1,4 +1,4 @@
-"""Modules of PyTorch: losses with the arguments of ``torch.nn``, and sparse layers."""
+"""For PyTorch: losses with the arguments of ``torch.nn``, sparse layers, and optimisers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from fenchel import losses
 from fenchel.operators import topk
 
+from .torch_optim import CDAT, Armijo, Polyak, QuadraticGreedy, StrongWolfe, Tuned
+
 __all__ = [
+    "CDAT",
+    "Armijo",
     "EntmaxLoss",
     "FDivergenceLoss",
     "FenchelYoungLoss",
@@ -20,8 +24,12 @@ __all__ = [
     "FitzpatrickSparsemaxLoss",
     "LogisticLoss",
     "LossModule",
+    "Polyak",
+    "QuadraticGreedy",
     "SparseTopK",
     "SparsemaxLoss",
+    "StrongWolfe",
+    "Tuned",
 ]
 
 
