@@ -2,8 +2,8 @@
 
 <w, clip(x - tau w, l, u)> never increases with tau and is linear between the points where an entry
 meets a bound. A step of Newton's method that stays in the bracket is taken; else the last point
-below its upper end is tried, or the middle of the floats in it. Every fourth step is one of these,
-so that the number of steps is bounded whatever the scale of the points.
+below its upper end is tried, or the middle of the floats in it. In time every fourth step is one
+of these, so that the number of steps is bounded whatever the scale of the points.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..backend import Array, Backend
 
 __all__ = ["products", "section_start"]
 
-_MOST_STEPS = 400
+_MOST_STEPS, _FREE_STEPS = 400, 16
 
 
 class _Rows(NamedTuple):
@@ -74,7 +74,7 @@ def _bracket(backend: Backend, rows: _Rows, points: Array) -> tuple[Array, Array
     start = _without_bounds(xp, rows)
     nothing = xp.zeros_like(start, dtype=xp.bool)
     count = xp.zeros((), dtype=xp.int32, device=backend.device_of(points))
-    ends = (xp.full_like(start, -float("inf")), xp.full_like(start, float("inf")))
+    ends = _ends(xp, points)
 
     def going(state: _State) -> Array:
         return (state.count < _MOST_STEPS) & ~xp.all(state.done)
@@ -86,6 +86,19 @@ def _bracket(backend: Backend, rows: _Rows, points: Array) -> tuple[Array, Array
     return state.low, state.high
 
 
+def _ends(xp: Any, points: Array) -> tuple[Array, Array]:
+    """Return numbers below and above all finite points of a row; infinite if it has none."""
+    finite = xp.isfinite(points)
+    low, high = _least(xp, points, finite), _largest(xp, points, finite)
+    some = xp.isfinite(low)
+    low, high = (xp.where(some, end, xp.zeros_like(end)) for end in (low, high))
+    infinity = xp.full_like(low, float("inf"))
+    return (
+        xp.where(some, low - 1 - xp.abs(low), -infinity),
+        xp.where(some, high + 1 + xp.abs(high), infinity),
+    )
+
+
 def _step(xp: Any, rows: _Rows, points: Array, state: _State) -> _State:
     """Look at tau, shrink the bracket, and choose the next one."""
     over, slack, slope = _excess(xp, rows, state.tau)
@@ -94,14 +107,19 @@ def _step(xp: Any, rows: _Rows, points: Array, state: _State) -> _State:
     high = xp.where(state.done | above, state.high, state.tau)
     moves = (xp.abs(over) > slack) & (slope > 0)
     newton = state.tau + over / xp.where(moves, slope, xp.ones_like(slope))
-    by_newton = moves & (low < newton) & (newton < high) & (state.count % 4 != 3)
+    by_newton = moves & (low < newton) & (newton < high) & ~_forced(state.count)
     below = _largest(xp, points, points < high)
     done = state.done | (state.probing & above) | (~by_newton & (below <= low))
-    middle = _middle(xp, low, below)
+    middle = xp.where(state.count < 40, low / 2 + below / 2, _middle(xp, low, below))
     halves = state.probing & (low < middle) & (middle < below)
     tau = xp.where(by_newton, newton, xp.where(halves, middle, below))
     tau = xp.where(done, state.tau, tau)
     return _State(state.count + 1, tau, low, high, ~(by_newton | halves), done)
+
+
+def _forced(count: Array) -> Array:
+    """Whether this step must not be Newton's: one in four, where it takes long."""
+    return (count >= _FREE_STEPS) & (count % 4 == 3)
 
 
 def _excess(xp: Any, rows: _Rows, tau: Array) -> tuple[Array, Array, Array]:
@@ -140,7 +158,7 @@ def _least(xp: Any, points: Array, chosen: Array) -> Array:
 
 
 def _middle(xp: Any, low: Array, high: Array) -> Array:
-    """Return about the middle of the floats from low to high: first 0, then by exponents."""
+    """Return about the middle of the floats from low to high: 0, by exponents, by numbers."""
     info = float_info(low.dtype)
     power = 38 if info is not None and info.eps > 1e-10 else 308
     tiny, huge = 10.0**-power, 10.0**power

@@ -15,7 +15,8 @@ from .jit import Rows, adding, at, compiled, own, reducing
 
 __all__ = ["section_start"]
 
-_PASSES = 600  # every fourth pass at least halves the 2^64 floats of a bracket, or ends the search
+_PASSES = 600
+_FREE_PASSES = 16  # from then on every fourth pass halves a bracket, or ends the search
 _LOW_BITS = 2**63 - 1
 
 
@@ -102,6 +103,20 @@ def _least_from(keys: Rows, bound: int, largest: int) -> int:
 
 
 @compiled
+def _start_below(keys: Rows, least: int, cell: Rows) -> int:
+    """Return a key below all finite points, for `least` that is -inf."""
+    point = _value(_least_from(keys, least + 1, _key(np.inf, cell)), cell)
+    return _key(point - 1.0 - abs(point), cell) if point < np.inf else least
+
+
+@compiled
+def _middle(low: int, high: int, count: int, cell: Rows) -> int:
+    """Return the middle of the numbers first, and of the floats where that takes too long."""
+    middle = 0.5 * _value(low, cell) + 0.5 * _value(high, cell)
+    return _key(middle, cell) if count < 40 and np.isfinite(middle) else (low >> 1) + (high >> 1)
+
+
+@compiled
 def _neighbours(
     x: Rows, lower: Rows, upper: Rows, w: Rows, c: float, keys: Rows, cell: Rows
 ) -> tuple[int, int]:
@@ -119,7 +134,7 @@ def _neighbours(
                 break
         else:
             high = _key(tau, cell)
-        if abs(over) > slack and slope > 0.0 and count % 4 != 3:
+        if abs(over) > slack and slope > 0.0 and (count < _FREE_PASSES or count % 4 != 3):
             step = tau + over / slope
             if low < _key(step, cell) < high:
                 tau, probing = step, False
@@ -127,8 +142,10 @@ def _neighbours(
         below = _largest_below(keys, high, least)
         if below <= low:
             return below, high
-        middle = (low >> 1) + (below >> 1)
-        probing = not (probing and middle > low)
+        if low == least:
+            low = _start_below(keys, low, cell)
+        middle = _middle(low, below, count, cell)
+        probing = not (probing and low < middle < below)
         tau = _value(below if probing else middle, cell)
     return low, high
 

@@ -91,11 +91,18 @@ __device__ inline double float_of_key(long long key) {
   return __longlong_as_double(key ^ ((key >> 63) & 0x7fffffffffffffffLL));
 }
 
+// The middle of the numbers first, and of the floats where that takes too long.
+__device__ inline double middle_of(double low, double high, int pass) {
+  const double middle = 0.5 * low + 0.5 * high;
+  if (pass < 40 && is_finite(middle)) return middle;
+  return float_of_key((float_key(low) >> 1) + (float_key(high) >> 1));
+}
+
 struct Bracket {
   double low, high;  // <w, y> is above the total by more than rounding at `low` alone; no point between
 };
 
-// Newton's method, then the point below the bracket's upper end; every fourth pass at least halves
+// Newton's method, then the point below the bracket's upper end; in time every fourth pass halves
 // the floats in the bracket or tests a point.
 template <class T>
 __device__ Bracket neighbours(const Section<T>& section) {
@@ -109,7 +116,7 @@ __device__ Bracket neighbours(const Section<T>& section) {
     } else {
       high = tau;
     }
-    if (fabs(at.over) > at.slack && at.slope > 0.0 && pass % 4 != 3) {
+    if (fabs(at.over) > at.slack && at.slope > 0.0 && (pass < 16 || pass % 4 != 3)) {
       const double step = tau + at.over / at.slope;
       if (step > low && step < high) {
         tau = step;
@@ -119,9 +126,13 @@ __device__ Bracket neighbours(const Section<T>& section) {
     }
     const double below = section.largest_below(high);
     if (below <= low) return {below, high};
-    const long long middle = (float_key(low) >> 1) + (float_key(below) >> 1);
-    probing = !(probing && middle > float_key(low));
-    tau = probing ? below : float_of_key(middle);
+    if (low == -infinity()) {  // no point is below the first
+      const double least = section.least_above(low, false);
+      if (least < infinity()) low = least - 1.0 - fabs(least);
+    }
+    const double middle = middle_of(low, below, pass);
+    probing = !(probing && low < middle && middle < below);
+    tau = probing ? below : middle;
   }
   return {low, high};
 }

@@ -23,6 +23,7 @@ _GROUPS = {
     "mask": "fenchel.reproduce.bench.mask",
     "magnitude": "fenchel.reproduce.bench.magnitude",
     "soft_rank": "fenchel.reproduce.bench.soft_rank",
+    "sets": "fenchel.reproduce.bench.sets",
     "transport": "fenchel.reproduce.bench.transport",
     "losses": "fenchel.reproduce.bench.losses",
     "overhead": "fenchel.reproduce.bench.overhead",
