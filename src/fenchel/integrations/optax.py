@@ -1,22 +1,42 @@
-"""Losses with the signature of `optax.losses`: one value an example, `axis` and `where`."""
+"""For optax: losses with the signature of `optax.losses`, and tuners as transformations.
+
+Losses give one value an example, with `axis` and `where`; they do not need optax itself, which is
+imported with the first transformation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fenchel import losses
 from fenchel.backend import Array
 
+if TYPE_CHECKING:
+    from .optax_tuners import cdat, scale_by_tuner, tuned
+
 __all__ = [
+    "cdat",
     "entmax_loss",
     "f_divergence_loss",
     "fitzpatrick_logistic_loss",
     "fitzpatrick_sparsemax_loss",
     "logistic_loss",
     "per_example",
+    "scale_by_tuner",
     "sparsemax_loss",
+    "tuned",
 ]
+
+_TUNERS = ("cdat", "scale_by_tuner", "tuned")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TUNERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import optax_tuners
+
+    return getattr(optax_tuners, name)
 
 
 def per_example(loss: Any) -> Callable[..., Array]:

@@ -282,13 +282,13 @@ class CDAT(Tuned):
     --------
     >>> import torch
     >>> model = torch.nn.Linear(3, 1)
-    >>> inner = torch.optim.Adam(model.parameters(), lr=1.0)
+    >>> inner = torch.optim.SGD(model.parameters(), lr=1.0)
     >>> optimizer = CDAT(model.parameters(), 1.0, base=inner)
     >>> x, y = torch.ones(4, 3), torch.ones(4, 1)
     >>> for _ in range(5):
     ...     loss = optimizer.step(lambda: ((model(x) - y) ** 2).mean())
-    >>> bool(loss < 1e-2), optimizer.learning_rate > 0
-    (True, True)
+    >>> bool(loss < 1e-2)
+    True
     """
 
     def __init__(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .constant import Constant
     from .density import spectral_density
     from .dynamics import SharpeningLoss, joint_dynamics
-    from .edge import edge_of_stability, edge_ratio
+    from .edge import edge_of_stability, edge_ratio, preconditioner_of
     from .eigenvalue import sharpness
     from .greedy import QuadraticGreedy
     from .guard import NonMonotone
@@ -38,7 +38,7 @@ _HOME = {
     "constant": ("Constant",),
     "density": ("spectral_density",),
     "dynamics": ("SharpeningLoss", "joint_dynamics"),
-    "edge": ("edge_of_stability", "edge_ratio"),
+    "edge": ("edge_of_stability", "edge_ratio", "preconditioner_of"),
     "eigenvalue": ("sharpness",),
     "greedy": ("QuadraticGreedy",),
     "guard": ("NonMonotone",),
@@ -76,6 +76,7 @@ __all__ = [
     "hessian_trace",
     "inverse_sqrt",
     "joint_dynamics",
+    "preconditioner_of",
     "sharpness",
     "spectral_density",
     "warmup_constant",
