@@ -6,31 +6,43 @@ same on every library, eagerly and under jit. Every name is imported on first us
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from ._info import OracleInfo
     from ._linearization import check_linearization
     from .gauss_newton import GaussNewton
+    from .gradient import GradientOracle, as_gradient, gradient_oracle
+    from .operators import linear_operators
+    from .prox_linear import ProxLinear
+    from .updates import ArmijoStep, GammaSearch, LevenbergMarquardt, UnitStep, UpdateInfo
 
 _HOME = {
     "_info": ("OracleInfo",),
     "_linearization": ("check_linearization",),
     "gauss_newton": ("GaussNewton",),
+    "gradient": ("GradientOracle", "as_gradient", "gradient_oracle"),
+    "operators": ("linear_operators",),
+    "prox_linear": ("ProxLinear",),
+    "updates": ("ArmijoStep", "GammaSearch", "LevenbergMarquardt", "UnitStep", "UpdateInfo"),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["GaussNewton", "OracleInfo", "check_linearization"]
+__all__ = [
+    "ArmijoStep",
+    "GammaSearch",
+    "GaussNewton",
+    "GradientOracle",
+    "LevenbergMarquardt",
+    "OracleInfo",
+    "ProxLinear",
+    "UnitStep",
+    "UpdateInfo",
+    "as_gradient",
+    "check_linearization",
+    "gradient_oracle",
+    "linear_operators",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..arrays import check_number
@@ -102,10 +104,7 @@ class Oracle:
         backend = live.backend
         arrays = (live.params, live.inputs, live.targets, live.weights)
         mine = (self.loss, self.gamma, self.metric, self.weight_decay)
-        fixed = Batch(backend, *plain(backend, arrays))
-        loss, gamma, metric, decay = plain(backend, mine)
-        base = getattr(backend, "base", backend)
-        model = open_model(base, loss, self.predict, fixed, gamma, metric, decay)
+        model = self._model(live)
         start = None if dual is None else _start(model, plain(backend, dual))
         found = self._solve(model, start)
 
@@ -120,6 +119,49 @@ class Oracle:
 
         d = attach_derivative(backend, found.direction, residual, solve, (arrays, mine))
         return model.finish(backend, d), found.info
+
+    def _model(self, live: Batch) -> Model:
+        """Return the model on constants."""
+        backend = live.backend
+        arrays = (live.params, live.inputs, live.targets, live.weights)
+        base = getattr(backend, "base", backend)
+        fixed = Batch(base, *plain(backend, arrays))
+        mine = (self.gamma, self.metric, self.weight_decay)
+        return open_model(
+            base, plain(backend, self.loss), self.predict, fixed, *plain(backend, mine)
+        )
+
+    def path(
+        self,
+        params: Tree,
+        inputs: Tree,
+        targets: Array,
+        gammas: Sequence[Any],
+        weights: Array | None = None,
+    ) -> list[tuple[Tree, OracleInfo]]:
+        """Return direction and info for each of several gammas.
+
+        Parameters
+        ----------
+        params, inputs, targets, weights
+            As for `direction`.
+        gammas
+            Numbers or arrays ().
+
+        Returns
+        -------
+        list
+            What `direction` returns, a pair a gamma.
+
+        Notes
+        -----
+        *Derivatives*: as for `direction`; from one eigendecomposition, none.
+        """
+        own: Any = self
+        return [
+            replace(own, gamma=gamma).direction(params, inputs, targets, weights)
+            for gamma in gammas
+        ]
 
     @abstractmethod
     def _solve(self, model: Model, start: Array | None) -> Found:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from ..arrays import check_choice, check_number
 from ..trees import register_dataclass
-from ._batch import Model
+from ._batch import Model, open_batch
 from ._direct import factorize, solve_factorized
 from ._dual_cg import Solution, dual_cg
 from ._info import OracleInfo
 from ._oracle import Found, Oracle, bent_slopes, check_count, check_gamma, slope_along
 from ._primal_cg import primal_cg
+from ._proximity import proximity
 from ._rows import check_loss, has_curvature
 
 __all__ = ["GaussNewton", "report"]
@@ -104,6 +106,35 @@ class GaussNewton(Oracle):
         object.__setattr__(self, "rtol", check_number("rtol", self.rtol, minimum=0.0))
         check_gamma(self)
 
+    def path(
+        self,
+        params: Any,
+        inputs: Any,
+        targets: Array,
+        gammas: Sequence[Any],
+        weights: Array | None = None,
+    ) -> list[tuple[Any, OracleInfo]]:
+        """Return direction and info for each of several gammas (see `Oracle.path`).
+
+        The solver "dual_direct" decomposes once: each gamma then costs one pull.
+        """
+        mixed = self.metric is not None and not _nothing(self.weight_decay)
+        if self.solver != "dual_direct" or mixed:
+            return super().path(params, inputs, targets, gammas, weights)
+        model = self._model(open_batch(params, inputs, targets, weights))
+        curvature = model.rows.curvature(model.outputs)
+        parts = factorize(model, curvature, model.gradient)
+        pairs = []
+        for gamma in gammas:
+            near = proximity(
+                model.backend, gamma, self.metric, self.weight_decay, model.leaves, model.outputs
+            )
+            scale = gamma / self.gamma if self.metric is not None else model.near.scale / near.scale
+            solution = solve_factorized(model, parts, scale)
+            found = report(replace(model, near=near), solution, curvature, self.model_step)
+            pairs.append((model.finish(model.backend, found.direction), found.info))
+        return pairs
+
     def _solve(self, model: Model, start: Array | None) -> Found:
         curvature = model.rows.curvature(model.outputs)
         b = model.gradient
@@ -135,6 +166,10 @@ class GaussNewton(Oracle):
 
     def _slopes(self, model: Model, shift: Array) -> Array:
         return bent_slopes(model, shift)
+
+
+def _nothing(decay: Any) -> bool:
+    return isinstance(decay, float) and decay == 0.0
 
 
 def _line(model: Model, solution: Solution) -> tuple[Array, Array]:
