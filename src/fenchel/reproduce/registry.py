@@ -11,6 +11,7 @@ __all__ = ["paper", "paper_names", "register"]
 # In the order of the tour. A string is the module that holds the paper as `PAPER`.
 _PAPERS: dict[str, str | Paper] = {
     "topk": "fenchel.reproduce.topk",
+    "cdat": "fenchel.reproduce.tuners",
     "fitzpatrick": "fenchel.reproduce.losses.fitzpatrick",
     "f_divergences": "fenchel.reproduce.losses.f_divergences",
     "projections": "fenchel.reproduce.losses.projections",

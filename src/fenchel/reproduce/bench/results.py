@@ -26,6 +26,7 @@ _GROUPS = {
     "sets": "fenchel.reproduce.bench.sets",
     "transport": "fenchel.reproduce.bench.transport",
     "losses": "fenchel.reproduce.bench.losses",
+    "tuners": "fenchel.reproduce.bench.tuners",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
