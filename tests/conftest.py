@@ -1,6 +1,7 @@
 """The fixture that runs a test over every library, and what tests need to handle its arrays."""
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +24,30 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-LIBRARIES = ("numpy", "strict", "strict-device1", "torch", "jax", "jax-jit", "third-party")
+LIBRARIES = ("numpy", "strict", "torch", "jax")
+# Each test takes one of these besides, always the same one; with --every-library all of them.
+VARIANTS = ("strict-device1", "jax-jit", "third-party")
 
 
 def pytest_addoption(parser):
     parser.addoption("--library", action="append", help="run only these libraries (repeatable)")
+    parser.addoption("--every-library", action="store_true", help="every variant in every test")
     parser.addoption("--device", default="cpu", help="cuda runs torch and CuPy there")
 
 
 def pytest_generate_tests(metafunc):
     if "xp" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--library") or LIBRARIES
-        metafunc.parametrize("xp", chosen, indirect=True)
+        metafunc.parametrize("xp", _chosen(metafunc), indirect=True)
+
+
+def _chosen(metafunc):
+    """Return the libraries of a test."""
+    if named := metafunc.config.getoption("--library"):
+        return named
+    if metafunc.config.getoption("--every-library"):
+        return LIBRARIES + VARIANTS
+    turn = zlib.crc32(metafunc.function.__qualname__.encode()) % len(VARIANTS)
+    return (*LIBRARIES, VARIANTS[turn])
 
 
 @pytest.fixture
