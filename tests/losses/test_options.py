@@ -269,3 +269,27 @@ def test_weights_below_one_still_divide(xp):
     expected = (0.25 * rows[0] + 0.125 * rows[1]) / 0.375
     for loss in (losses.logistic, losses.cross_entropy):
         assert xp.numpy(loss(scores, target, weight=weight)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@every_loss
+def test_a_row_with_nan_has_no_gradient(xp, name, dense):
+    if name in ("perceptron", "hinge"):
+        pytest.skip("constant almost everywhere")
+    x = SCORES.copy()
+    x[1, 2] = np.nan
+    target = np.eye(4)[CLASSES] if dense else CLASSES
+    value, gradient = value_and_gradient(xp, CLASSED[name], x, target, reduction="sum")
+    assert np.isnan(value) and np.isnan(gradient[1]).all()
+    assert np.isfinite(gradient[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("name", ["reverse_kl", "chi2", "jensen_shannon", "squared_hellinger"])
+def test_without_the_target_term_masked_entries_count_nothing(name):
+    """Where the generator is infinite at 0 they would make the loss infinite."""
+    loss = losses.f_divergence_loss(divergence=name, reference=WEIGHT)
+    where = np.asarray([True, True, False, True])
+    found = loss(SCORES, CLASSES, where=where, target_term=False, reduction="none")
+    kept = losses.f_divergence_loss(divergence=name, reference=WEIGHT[where])
+    wanted = kept(SCORES[:, where], np.asarray([0, 2, 1]), target_term=False, reduction="none")
+    assert_allclose(found, wanted, rtol=1e-12)

@@ -16,7 +16,7 @@ from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega
 from ._fitzpatrick_roots import maximiser
-from ._pieces import bounded, corrected, excess, impossible_rows, out_of
+from ._pieces import bounded, corrected, excess, impossible_rows, out_of, with_nan
 from ._problem import Problem, differentiates
 
 __all__ = [
@@ -81,10 +81,10 @@ def entropy_rows(problem: Problem, x: Array, y: Array, alpha: Any) -> Array:
     textbook = xp.where(out, zeros, (best.point - y) * (z - level - slope))
     textbook = xp.sum(textbook, axis=-1, keepdims=True)
     rows = backend.stop_gradient(_values(xp, best, z, y, slope, alpha, out))
-    nan = xp.any(xp.isnan(backend.stop_gradient(x)), axis=-1, keepdims=True)
-    rows = xp.where(nan, xp.full_like(rows, float("nan")), rows)
     rows = bounded(problem, rows, y, out)
-    return corrected(problem, rows, textbook, out) if differentiates(backend) else rows
+    if differentiates(backend):
+        rows = corrected(problem, rows, textbook, out)
+    return with_nan(problem, rows, x)
 
 
 def _slope(xp: Any, best: Maximiser, alpha: Any) -> Array:
@@ -123,7 +123,7 @@ def logistic_index_rows(problem: Problem) -> Array:
     """Return the Fitzpatrick logistic loss of class indices, omega(s - 1)."""
     xp = problem.backend.namespace
     s, _, impossible = excess(problem)
-    rows = xp.where(impossible, s, wright_omega(s - 1.0))
+    rows = with_nan(problem, xp.where(impossible, s, wright_omega(s - 1.0)), s)
     return impossible_rows(xp, rows, impossible)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "out_of",
     "per_row",
     "settled",
+    "with_nan",
 ]
 
 Array = Any
@@ -60,6 +61,18 @@ def at_entries(problem: Problem, gradient: Array) -> Array:
     return xp.where(out_of(problem.backend, problem.x), xp.zeros_like(gradient), gradient)
 
 
+def with_nan(problem: Problem, values: Array, x: Array) -> Array:
+    """Return rows, or gradients of rows, that are NaN, as are their derivatives, where an x is.
+
+    For values found by a search, which may end anywhere.
+    """
+    backend, xp = problem.backend, problem.backend.namespace
+    nan = xp.any(xp.isnan(backend.stop_gradient(x)), axis=-1, keepdims=True)
+    zeros = xp.zeros_like(x)
+    unknown = xp.where(nan, x, zeros) * xp.where(nan, zeros + float("nan"), zeros)
+    return values + xp.sum(unknown, axis=-1, keepdims=True)
+
+
 def link_of(problem: Problem, regularizer: Any) -> Array:
     """Return the prediction for the prepared scores; entries that are masked are 0."""
     backend, xp = problem.backend, problem.backend.namespace
@@ -71,10 +84,10 @@ def link_of(problem: Problem, regularizer: Any) -> Array:
 def corrected(problem: Problem, rows: Array, textbook: Array, out: Array) -> Array:
     """Return robust values `rows`, constants, with the derivatives of `textbook`.
 
-    Those are finite for rows that are inf, and 0 for rows that are all out.
+    Those are finite for rows that are inf, 0 for rows that are all out and NaN for rows that are.
     """
     backend, xp = problem.backend, problem.backend.namespace
-    known = xp.isfinite(backend.stop_gradient(textbook))
+    known = xp.isfinite(backend.stop_gradient(textbook)) | xp.isnan(backend.stop_gradient(rows))
     if not problem.elementwise:
         known = known & ~xp.all(out, axis=-1, keepdims=True)
     textbook = xp.where(known, textbook, xp.zeros_like(textbook))

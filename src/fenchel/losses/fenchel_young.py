@@ -134,16 +134,19 @@ class FenchelYoung(Loss):
         derivative in y has no part normal to the simplex, and is 0 at the optimum.
         """
         backend, xp = problem.backend, problem.backend.namespace
-        scores, z = z, xp.where(out_of(backend, z), xp.zeros_like(z), z)
+        out = out_of(backend, z)
+        inside = None if own.elementwise else ~out
+        scores, z = z, xp.where(out, xp.zeros_like(z), z)
         if isinstance(own, Shannon) or own.elementwise:
             best = per_row(own, own._max(backend, scores))
         else:
-            best = xp.sum(p * z, axis=-1, keepdims=True) - per_row(own, own._value(backend, p))
+            omega = per_row(own, own._value(backend, p, inside))
+            best = xp.sum(p * z, axis=-1, keepdims=True) - omega
         product = z * y
         rows = best - (product if own.elementwise else xp.sum(product, axis=-1, keepdims=True))
         if not target_term:
             return rows
-        omega = per_row(own, own._value(backend, y))
+        omega = per_row(own, own._value(backend, y, inside))
         known = xp.isfinite(backend.stop_gradient(omega))
         rows = rows + xp.where(known, omega, xp.zeros_like(omega))
         if not own.simplex or problem.target.classes is not None:

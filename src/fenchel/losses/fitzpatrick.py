@@ -17,7 +17,7 @@ from ._fitzpatrick_entropy import (
     logistic_index_rows,
 )
 from ._loss import Loss
-from ._pieces import at_entries, link_of, oriented, settled
+from ._pieces import at_entries, link_of, oriented, settled, with_nan
 from ._problem import Problem
 from ._targets import Target
 from .fenchel_young import FenchelYoung
@@ -138,7 +138,7 @@ class Fitzpatrick(Loss):
         if isinstance(alpha, float) and alpha == 1.0 and problem.classes is not None:
             return logistic_index_gradient(problem)
         best = entropy_maximiser(backend, shifted(backend, problem.x, 1.0), y, alpha)
-        return at_entries(problem, best.point - y)
+        return at_entries(problem, with_nan(problem, best.point - y, problem.x))
 
     @property
     def dual_set(self) -> Any:
@@ -195,4 +195,4 @@ def _binary_gradient(problem: Problem) -> Array:
     scores, y = _pair(problem)
     backend = problem.backend
     best = entropy_maximiser(backend, shifted(backend, scores, 1.0), y, 1.0)
-    return (best.point - y)[..., :1]
+    return with_nan(problem, (best.point - y)[..., :1], problem.x)

@@ -101,7 +101,7 @@ def bregman_entries(xp: Any, y: Array, p: Array, alpha: Any) -> Array:
         return xp.zeros_like(y)
     p = floor(xp, p)
     ones = xp.ones_like(p)
-    close = y < 4.0 * p
+    close = ~(y >= 4.0 * p)  # NaN too: no logarithm of 0 there
     near = xp.where(close, y, p)
     u, e = near / p, (near - p) / p
     log_p = xp.log(p)
