@@ -165,8 +165,7 @@ def _traced(matrix: Matrix, start: Array, steps: int, tol: float | None, k: int)
         return xp.where(here[:, None] if array.ndim == 2 else here, row, array)
 
     def body(carry: Any) -> Any:
-        count, rows, diagonal, below, _ = carry
-        q = _row(xp, rows, place, count)
+        count, q, rows, diagonal, below, _ = carry
         w = matrix.apply(q)
         diagonal = stored(diagonal, count, xp.sum(q * w))
         w = _projected(xp, w, rows)
@@ -190,24 +189,20 @@ def _traced(matrix: Matrix, start: Array, steps: int, tol: float | None, k: int)
             rest = xp.max(beta * xp.abs(last[-k:]))
             small = (rest <= tol * largest) & (count >= k) & xp.logical_not(broken)
             going = going & xp.logical_not(small)
-        rows = stored(rows, count, unit(w))
-        below = stored(below, count - 1, beta)
-        return count, rows, diagonal, below, going
+        q, below = unit(w), stored(below, count - 1, beta)
+        return count, q, stored(rows, count, q), diagonal, below, going
 
     def more(carry: Any) -> Any:
-        return (carry[0] < steps) & carry[4]
+        return (carry[0] < steps) & carry[5]
 
     zero = xp.zeros((steps,), dtype=matrix.dtype) + 0.0 * start[0]
-    rows = stored(xp.zeros((steps, matrix.size), dtype=matrix.dtype), place[0], unit(start))
-    carry = (place[0], rows, zero, zero, xp.isfinite(start[0]))
-    count, rows, diagonal, below, _ = backend.while_loop(more, body, carry)
+    q = unit(start)
+    rows = stored(xp.zeros((steps, matrix.size), dtype=matrix.dtype), place[0], q)
+    carry = (place[0], q, rows, zero, zero, xp.isfinite(start[0]))
+    count, _, rows, diagonal, below, _ = backend.while_loop(more, body, carry)
     values, vectors = eigh(backend, _tridiagonal(xp, diagonal, below, place, count))
     used = xp.where((place < count)[:, None], rows, xp.zeros_like(rows))
     return Krylov(values, vectors, used, count)
-
-
-def _row(xp: Any, rows: Array, place: Array, i: Array) -> Array:
-    return xp.sum(xp.where((place == i)[:, None], rows, xp.zeros_like(rows)), axis=0)
 
 
 def _projected(xp: Any, w: Array, rows: Array) -> Array:
