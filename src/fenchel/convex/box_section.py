@@ -146,8 +146,9 @@ def per_row(rows: Rows, name: str, value: Any, x: Array) -> Array:
     value = row_parameter(rows.backend, name, value, x, rows.axis)
     if isinstance(value, float):
         check_number(name, value)
-        first = rows.backend.stop_gradient(rows.x[..., :1])
-        return rows.backend.namespace.full_like(first, value)
+        xp, data = rows.backend.namespace, rows.backend.stop_gradient(rows.x)
+        # Not a slice: torch without CUDA cannot slice its fake tensors of a GPU.
+        return xp.full_like(xp.max(data, axis=-1, keepdims=True), value)
     return value
 
 

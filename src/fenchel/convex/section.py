@@ -33,7 +33,7 @@ def project_section(
     zeros = xp.zeros_like(fixed[0])
     height = fixed[0] - start * fixed[3]
     low, high = height <= fixed[1], height >= fixed[2]
-    free = ~(low | high)
+    free = xp.logical_not(low | high)
     w = xp.where(free, weights, zeros)
     # From `start`, not from 0: rounding is then that of the entries' distance to the bounds.
     moving = xp.where(free, x, zeros) - start * w
@@ -79,7 +79,7 @@ def _off_total(backend: Backend, y: Array, weights: Array, total: Array, size: A
     terms = products(xp, weights, y)
     scale = xp.sum(xp.abs(terms), axis=-1, keepdims=True) + xp.abs(total) + size
     residual = xp.abs(xp.sum(terms, axis=-1, keepdims=True) - total)
-    return ~(residual <= (info.eps if info else 0.0) ** 0.5 * scale)
+    return xp.logical_not(residual <= (info.eps if info else 0.0) ** 0.5 * scale)
 
 
 def linear_section(
@@ -107,7 +107,7 @@ def linear_section(
     last = xp.take_along_axis(
         xp.take_along_axis(ratio, order, axis=-1), xp.astype(place, order.dtype), axis=-1
     )
-    full, tied = (ratio > last) & ~flat, (ratio == last) & ~flat
+    full, tied = (ratio > last) & xp.logical_not(flat), (ratio == last) & xp.logical_not(flat)
     zeros = xp.zeros_like(data)
     left = total - base - xp.sum(xp.where(full, gain, zeros), axis=-1, keepdims=True)
     width = xp.sum(xp.where(tied, gain, zeros), axis=-1, keepdims=True)

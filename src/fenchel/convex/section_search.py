@@ -77,7 +77,7 @@ def _bracket(backend: Backend, rows: _Rows, points: Array) -> tuple[Array, Array
     ends = _ends(xp, points)
 
     def going(state: _State) -> Array:
-        return (state.count < _MOST_STEPS) & ~xp.all(state.done)
+        return (state.count < _MOST_STEPS) & xp.logical_not(xp.all(state.done))
 
     def step(state: _State) -> _State:
         return _step(xp, rows, points, state)
@@ -103,23 +103,23 @@ def _step(xp: Any, rows: _Rows, points: Array, state: _State) -> _State:
     """Look at tau, shrink the bracket, and choose the next one."""
     over, slack, slope = _excess(xp, rows, state.tau)
     above = over > slack
-    low = xp.where(~state.done & above, state.tau, state.low)
+    low = xp.where(xp.logical_not(state.done) & above, state.tau, state.low)
     high = xp.where(state.done | above, state.high, state.tau)
     moves = (xp.abs(over) > slack) & (slope > 0)
     newton = state.tau + over / xp.where(moves, slope, xp.ones_like(slope))
-    by_newton = moves & (low < newton) & (newton < high) & ~_forced(state.count)
+    by_newton = moves & (low < newton) & (newton < high) & _free(state.count)
     below = _largest(xp, points, points < high)
-    done = state.done | (state.probing & above) | (~by_newton & (below <= low))
+    done = state.done | (state.probing & above) | (xp.logical_not(by_newton) & (below <= low))
     middle = xp.where(state.count < 40, low / 2 + below / 2, _middle(xp, low, below))
     halves = state.probing & (low < middle) & (middle < below)
     tau = xp.where(by_newton, newton, xp.where(halves, middle, below))
     tau = xp.where(done, state.tau, tau)
-    return _State(state.count + 1, tau, low, high, ~(by_newton | halves), done)
+    return _State(state.count + 1, tau, low, high, xp.logical_not(by_newton | halves), done)
 
 
-def _forced(count: Array) -> Array:
-    """Whether this step must not be Newton's: one in four, where it takes long."""
-    return (count >= _FREE_STEPS) & (count % 4 == 3)
+def _free(count: Array) -> Array:
+    """Whether this step may be Newton's: not every fourth one, where it takes long."""
+    return (count < _FREE_STEPS) | (count % 4 != 3)
 
 
 def _excess(xp: Any, rows: _Rows, tau: Array) -> tuple[Array, Array, Array]:
