@@ -10,7 +10,7 @@ optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
 
 from fenchel import tuners  # noqa: E402
-from fenchel.integrations.optax import cdat, scale_by_tuner, tuned  # noqa: E402
+from fenchel.integrations.optax import cdat, oracle_gradients, scale_by_tuner, tuned  # noqa: E402
 
 
 @pytest.fixture
@@ -102,6 +102,22 @@ def test_arguments_reach_the_objective_by_name_and_by_place():
     by_name, _ = optimizer.update(grad, state, w, value_fn=objective, target=3.0, value=1.0)
     by_place, _ = optimizer.update(grad, state, w, value_fn=objective, data=(3.0,))
     assert by_name.tolist() == by_place.tolist() == pytest.approx([3.0, 3.0])
+
+
+def test_an_oracle_in_the_place_of_gradients(problem):
+    from fenchel.losses import squared
+    from fenchel.oracles import GaussNewton
+
+    _, w = problem
+    rng = np.random.default_rng(1)
+    x = jnp.asarray(rng.standard_normal((12, 3)), dtype=jnp.float32)
+    y = jnp.asarray(rng.standard_normal(12), dtype=jnp.float32)
+    oracle = GaussNewton(squared, lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"], gamma=0.5)
+    optimizer = optax.chain(oracle_gradients(oracle), optax.sgd(0.5))
+    updates, _ = optimizer.update(w, optimizer.init(w), w, inputs=x, targets=y)
+    close(updates, oracle.direction(w, x, y)[0])
+    with pytest.raises(TypeError, match="`oracle` must be an oracle of fenchel"):
+        oracle_gradients(optax.sgd(0.1))
 
 
 def test_what_is_refused():

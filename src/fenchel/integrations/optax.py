@@ -13,7 +13,7 @@ from fenchel import losses
 from fenchel.backend import Array
 
 if TYPE_CHECKING:
-    from .optax_tuners import cdat, scale_by_tuner, tuned
+    from .optax_tuners import cdat, oracle_gradients, scale_by_tuner, tuned
 
 __all__ = [
     "cdat",
@@ -22,13 +22,14 @@ __all__ = [
     "fitzpatrick_logistic_loss",
     "fitzpatrick_sparsemax_loss",
     "logistic_loss",
+    "oracle_gradients",
     "per_example",
     "scale_by_tuner",
     "sparsemax_loss",
     "tuned",
 ]
 
-_TUNERS = ("cdat", "scale_by_tuner", "tuned")
+_TUNERS = ("cdat", "oracle_gradients", "scale_by_tuner", "tuned")
 
 
 def __getattr__(name: str) -> Any:

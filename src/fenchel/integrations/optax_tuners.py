@@ -1,4 +1,4 @@
-"""Learning-rate tuners as transformations of gradients."""
+"""Learning-rate tuners and direction oracles as transformations of gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import optax
 from fenchel import tuners
 from fenchel.trees import leaves, scale, sub
 
-__all__ = ["TunedState", "cdat", "scale_by_tuner", "tuned"]
+__all__ = ["TunedState", "cdat", "oracle_gradients", "scale_by_tuner", "tuned"]
 
 Tree = Any
 
@@ -179,6 +179,63 @@ def cdat(scaling: float = 2.0, **options: Any) -> optax.GradientTransformationEx
     [-2.0]
     """
     return tuned(tuners.CDAT(scaling, **options))
+
+
+def oracle_gradients(oracle: Any) -> optax.GradientTransformationExtraArgs:
+    """Return a transformation that puts the direction of an oracle in the place of gradients.
+
+    For the start of a chain: any optimiser then follows -direction / gamma.
+
+    Parameters
+    ----------
+    oracle
+        Of `fenchel.oracles`, such as `GaussNewton`.
+
+    Returns
+    -------
+    optax.GradientTransformationExtraArgs
+        ``update(grads, state, params, *, inputs, targets, weights=None, **extra_args)``.
+
+    Raises
+    ------
+    TypeError
+        If `oracle` gives no directions; by `update`, if it gets no `params`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> import optax
+    >>> from fenchel.losses import squared
+    >>> from fenchel.oracles import GaussNewton
+    >>> oracle = GaussNewton(squared, lambda w, x: x @ w, gamma=1e4, max_iter=20, rtol=0.0)
+    >>> optimizer = optax.chain(oracle_gradients(oracle), optax.sgd(1e4))
+    >>> x, y, w = jnp.asarray([[1.0, 0.0], [1.0, 1.0]]), jnp.asarray([1.0, 3.0]), jnp.zeros(2)
+    >>> updates, _ = optimizer.update(w, optimizer.init(w), w, inputs=x, targets=y)
+    >>> bool(jnp.allclose(updates, jnp.asarray([1.0, 2.0]), atol=1e-2))
+    True
+    """
+    if not (hasattr(oracle, "direction") and hasattr(oracle, "gamma")):
+        raise TypeError(
+            f"`oracle` must be an oracle of fenchel.oracles; got {type(oracle).__qualname__}"
+        )
+
+    def update(
+        updates: Tree,
+        state: Any,
+        params: Tree | None = None,
+        *,
+        inputs: Tree,
+        targets: Any,
+        weights: Any = None,
+        **extra_args: Any,
+    ) -> tuple[Tree, Any]:
+        del updates, extra_args
+        if params is None:
+            raise TypeError("`params` must be given to `update`; got None")
+        direction, _ = oracle.direction(params, inputs, targets, weights)
+        return scale(-1.0 / oracle.gamma, direction), state
+
+    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
 
 
 class _Given:
