@@ -111,7 +111,7 @@ def project_box_section(
     Notes
     -----
     *Derivatives*: in `x` and every array among the parameters, to every order, almost everywhere:
-    v - w (w.v)/|w|^2 on the free entries, 0 if there are none. O(n log n) a row.
+    v - w (w.v)/|w|^2 on the free entries, 0 if there are none. O(n) a pass, a few passes a row.
 
     References
     ----------

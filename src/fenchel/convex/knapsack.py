@@ -108,8 +108,8 @@ def project_knapsack(
     Notes
     -----
     *Derivatives*: in `x` and array parameters, to every order, almost everywhere: the identity on
-    the free entries, less the part along `weights` where the budget binds. O(n) a row with a number
-    for `weights` where there is a kernel, else O(n log n).
+    the free entries, less the part along `weights` where the budget binds. O(n) a pass, a few
+    passes a row.
 
     Examples
     --------
