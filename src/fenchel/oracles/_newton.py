@@ -1,4 +1,4 @@
-"""The prox-linear problem by Newton's method: each step a dual solve, Armijo's rule on the model."""
+"""The prox-linear problem by Newton's method: dual solves, and Armijo's rule on the model."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) 
 
 def _armijo(model: Model, s: _State, d: Vector, image: Array) -> tuple[Array, Array, Array]:
     """Return length, P - P(0) there, and whether one was found, along `d` from a state."""
-    xp, near, f = model.backend.namespace, model.near, model.outputs
+    xp, f = model.backend.namespace, model.outputs
     slope = dot(s.gradient, d)
     # Below this the change of the model is rounding.
     room = 8.0 * float(xp.finfo(f.dtype).eps) * (xp.abs(model.start) + xp.abs(s.change))
