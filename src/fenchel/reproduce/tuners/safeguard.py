@@ -27,8 +27,8 @@ def claims(run: Run) -> Iterator[Claim]:
     bases, guard = (GradientDescent(), Adam()), CDAT().guard
     without = [worst for base in bases for worst in _worst(run, CDAT(base=base, guard=None))]
     kept = [worst for base in bases for worst in _worst(run, CDAT(base=base, guard=guard))]
-    count = sum(not worst <= 10.0 for worst in without)
-    yield Claim(f"runs of {len(without)} that diverge without a guard", count, ">=", 4)
+    share = sum(not worst <= 10.0 for worst in without) / len(without)
+    yield Claim("share of runs that diverge without a guard", share, ">=", 0.5)
     yield Claim("largest loss of any guarded run over its first", max(kept), "<=", 1.0)
 
 
@@ -38,7 +38,7 @@ def _worst(run: Run, tuner: CDAT) -> Iterator[float]:
 
     library = run.library
     step = library.compiled(lambda w, state, data: tuner.step(logistic, w, state, *data))
-    for seed in range(SEEDS):
+    for seed in range(1 if run.quick else SEEDS):
         rng = np.random.default_rng(seed)
         images, signs = rng.standard_normal((8, 3)), np.where(rng.random(8) < 0.5, -1.0, 1.0)
         data = (library.array(images), library.array(signs))
