@@ -72,7 +72,9 @@ def test_alpha_a_row_is_that_alpha():
             assert_allclose(found[i], one, atol=1e-13)
 
 
-@pytest.mark.parametrize(("name", "alpha"), [("jensen_shannon", None), ("alpha", -1.0)])
+@pytest.mark.parametrize(
+    ("name", "alpha"), [("jensen_shannon", None), ("alpha", -1.0), ("alpha", -3.0)]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_extreme_references(name, alpha, dtype):
     """A large score on an entry that hardly exists: f' is near its bound there."""
@@ -86,6 +88,22 @@ def test_extreme_references(name, alpha, dtype):
     for i in range(0, 40, 8):
         wanted, _ = oracles.f_argmax(x[i], name, q[i], alpha)
         assert_allclose(p[i], wanted, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("alpha", [-1.5, -3.0, -6.0])
+def test_references_that_span_the_whole_range_of_single_precision(alpha):
+    """The powers of such ratios are beyond it."""
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(6, 4)) * [[0.1], [1.0], [10.0], [100.0], [1.0], [10.0]]).astype("float32")
+    log_q = rng.uniform(-40, 40, size=(6, 4))
+    log_q[:, 0], log_q[:, -1] = -40, 40
+    q = np.exp(log_q).astype("float32")
+    found = f_argmax(x, reference=q, divergence="alpha", alpha=alpha)
+    wide = f_argmax(
+        x.astype("float64"), reference=q.astype("float64"), divergence="alpha", alpha=alpha
+    )
+    assert_allclose(found, wide, atol=1e-5)
+    assert_allclose(wide[0], oracles.f_argmax(x[0], "alpha", q[0], alpha)[0], atol=1e-12)
 
 
 def check_edges(xp, name):

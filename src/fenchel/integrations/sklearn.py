@@ -26,6 +26,11 @@ NAMED = {
     "fitzpatrick_logistic": losses.fitzpatrick_logistic,
     "fitzpatrick_sparsemax": losses.fitzpatrick_sparsemax,
     "fitzpatrick_entmax15": losses.fitzpatrick_entmax(alpha=1.5),
+    "fitzpatrick_squared": losses.fitzpatrick_squared,
+    # As `fenchel.losses` calls them.
+    "sparsemax_loss": losses.sparsemax_loss,
+    "entmax_loss": losses.entmax_loss(),
+    "fitzpatrick_entmax": losses.fitzpatrick_entmax(),
 }
 
 
@@ -120,7 +125,8 @@ class FenchelYoungClassifier(ClassifierMixin, _LinearModel):  # type: ignore[mis
     ----------
     loss : str or loss
         A loss of `fenchel.losses`, or its name: logistic, sparsemax, entmax15, hinge, squared,
-        fitzpatrick_logistic, fitzpatrick_sparsemax, fitzpatrick_entmax15.
+        fitzpatrick_logistic, fitzpatrick_sparsemax, fitzpatrick_entmax15, fitzpatrick_squared. The
+        names of `fenchel.losses` (sparsemax_loss, entmax_loss, fitzpatrick_entmax) serve too.
     ridge : float
         Penalty r on the weights; the intercept is free.
     fit_intercept : bool
