@@ -12,6 +12,7 @@ __all__ = ["paper", "paper_names", "register"]
 _PAPERS: dict[str, str | Paper] = {
     "topk": "fenchel.reproduce.topk",
     "cdat": "fenchel.reproduce.tuners",
+    "gauss_newton": "fenchel.reproduce.oracles",
     "fitzpatrick": "fenchel.reproduce.losses.fitzpatrick",
     "f_divergences": "fenchel.reproduce.losses.f_divergences",
     "projections": "fenchel.reproduce.losses.projections",

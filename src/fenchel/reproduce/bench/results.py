@@ -27,6 +27,7 @@ _GROUPS = {
     "transport": "fenchel.reproduce.bench.transport",
     "losses": "fenchel.reproduce.bench.losses",
     "tuners": "fenchel.reproduce.bench.tuners",
+    "oracles": "fenchel.reproduce.bench.oracles",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
