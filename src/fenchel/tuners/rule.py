@@ -121,7 +121,7 @@ def cdat_rule(
     check_rule(scaling, ema, ema_init, eps, max_learning_rate, min_learning_rate, max_growth)
     ops = scalars_of(n, d, scale, *(state or ()))
     if state is None:
-        state = Averages(*(ops.number(0.0) for _ in range(4)), 0)
+        state = Averages._make((*(ops.number(0.0) for _ in range(4)), 0))
     n, d, scale = ops.number(n), ops.number(d), ops.number(scale)
     finite = ops.is_finite(n) & ops.is_finite(d) & ops.is_finite(scale)
     averages = _averaged(ops, n, d, scale, state, finite, ema, ema_init, eps)
@@ -182,7 +182,7 @@ def _averaged(
         )
     kept = (state.numerator, state.denominator, state.scale)
     chosen = [ops.where(finite, a, ops.number(b)) for a, b in zip(new, kept, strict=True)]
-    return Averages(*chosen, state.learning_rate, count)
+    return Averages._make((*chosen, state.learning_rate, count))
 
 
 def _bounded(

@@ -18,16 +18,18 @@ from .training import CrossEntropy, Squared, Trace, Trainer, digits, initial, so
 
 __all__ = ["claims", "tour", "traces"]
 
-# optax's step of one half finds a learning rate in fewer trials; the result is the same.
+# Halving finds a learning rate in fewer trials than a factor of 0.8.
 SEARCH = Armijo(max_learning_rate=100.0, decrease_factor=0.5, increase_factor=2.0)
-COLOR = {"constant": "hard", "Armijo": "smooth", "greedy": "reference", "CDAT 2": "soft"}
+COLOR = {"constant": "hard", "Armijo": "smooth", "greedy": "reference"}
 
 
 def tuners(quick: bool, kind: str) -> dict[str, Any]:
     """Return the tuners that are compared, constants first."""
     grid = (0.4, 0.5, 0.6) if kind == "squared" else (1.0, 1.5, 2.0)
     constants = {f"constant {rate:g}": Constant(rate) for rate in (grid[1:2] if quick else grid)}
-    found = {**constants, "Armijo": SEARCH, "greedy": QuadraticGreedy(), "CDAT 2": CDAT(2.0)}
+    searches = {"Armijo": SEARCH, "greedy": QuadraticGreedy()}
+    edge = {"CDAT 2": CDAT(2.0), "CDAT 2, plain": CDAT(2.0, guard=None)}
+    found = {**constants, **searches, **edge}
     return found if kind != "squared" else {**found, "CDAT 1.9": CDAT(1.9)}
 
 
@@ -56,7 +58,7 @@ def claims(run: Run) -> Iterator[Claim]:
     found, floor = traces(run, "squared", seeds, steps)
     run.save(draw(found), "squared")
     yield from _squared_claims(found)
-    found, floor = traces(run, "soft labels", seeds, 1000 if run.quick else 1500)
+    found, floor = traces(run, "soft labels", seeds, 1500)
     run.save(draw(found, floor), "soft-labels")
     yield from _soft_claims(found, floor)
 
@@ -89,6 +91,7 @@ def _squared_claims(found: dict[str, list[Trace]]) -> Iterator[Claim]:
     yield Claim(f"{said} greedy", relative("greedy"), ">=", 1.8)
     yield Claim(f"{said} Armijo", relative("Armijo"), ">=", 1.3)
     yield Claim(f"{said} CDAT at the edge", relative("CDAT 2"), "<=", 0.6)
+    yield Claim(f"{said} CDAT without a guard", relative("CDAT 2, plain"), "<=", 0.6)
     for name, traces_, low, high in (
         ("constant", best, 1.9, 2.1),
         ("CDAT at 2", found["CDAT 2"], 1.95, 2.3),
@@ -111,9 +114,14 @@ def _soft_claims(found: dict[str, list[Trace]], floor: float) -> Iterator[Claim]
     excess = {name: mean(t.final(floor) for t in each) for name, each in found.items()}
     ratio = excess["CDAT 2"] / excess["Armijo"]
     yield Claim("soft labels: CDAT's excess loss over Armijo's", ratio, "<=", 0.5)
+    ratio = excess["CDAT 2"] / excess["CDAT 2, plain"]
+    yield Claim("soft labels: CDAT's excess loss over that without a guard", ratio, "<=", 1.0)
+    # The guard lets the sharpness grow here, below that of the search, and the loss gains by it.
     tops = {name: mean(t.final_sharpness for t in each) for name, each in found.items()}
+    ratio = tops["Armijo"] / tops["CDAT 2, plain"]
+    yield Claim("soft labels: Armijo's sharpness over CDAT's without a guard", ratio, ">=", 5.0)
     ratio = tops["Armijo"] / tops["CDAT 2"]
-    yield Claim("soft labels: Armijo's sharpness over CDAT's", ratio, ">=", 5.0)
+    yield Claim("soft labels: Armijo's sharpness over CDAT's", ratio, ">=", 1.5)
 
 
 def tour(run: Run) -> Claim:
@@ -140,8 +148,8 @@ def draw(found: dict[str, list[Trace]], floor: float = 0.0) -> Any:
 
     figure, axes = new_figure(4)
     for name, (trace, *_) in found.items():
-        color = COLORS[COLOR.get(name.partition(" 0")[0], COLOR.get(name.split()[0], "soft"))]
-        style = "--" if name == "CDAT 1.9" else "-"
+        color = COLORS[COLOR.get(name.split()[0], "soft")]
+        style = {"CDAT 1.9": "--", "CDAT 2, plain": ":"}.get(name, "-")
         chunk = len(trace.values) // len(trace.sharpness)
         ends = np.arange(1, len(trace.sharpness) + 1) * chunk
         rates = np.median(trace.rates.reshape(-1, chunk), axis=1)
