@@ -188,7 +188,7 @@ LOSSES: dict[str, KernelSpec] = {
 }
 """Losses with their gradients. The input "label" is one int64 a row, of shape (R, 1); a row whose
 label is out of range is NaN. Each is a structure kernel and a fused rule: its pullback multiplies
-the gradient."""
+the gradient. On the CPU those of labels take one more parameter, which divides the gradient."""
 
 
 def row_integers(name: str) -> bool:

@@ -22,7 +22,7 @@ def _solve(
     x: Rows, high: float, a: float, skip: int, w: Rows, v: Rows, places: Rows, p: Rows
 ) -> tuple[float, int, int]:
     """Root, size of the support without the pivot, and the pivot; fills w, v, places and p."""
-    count, pivot = gather(x, high, 1.0, a, skip, w, places), skip
+    count, pivot = gather(x, high, 1.0, a, 0.0, skip, w, places), skip
     if skip < 0:
         count = take_pivot(w, places, count)
         pivot = places[count]

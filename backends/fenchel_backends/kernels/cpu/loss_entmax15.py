@@ -15,6 +15,7 @@ from .loss_window import (
     gather,
     height_of,
     spoil,
+    start2,
     state,
     take_pivot,
     tops,
@@ -64,12 +65,13 @@ def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -
     if kind != GOOD:
         x, high = tops(x), 0.0
     at_target = np.float64(x[k]) == high
-    count = gather(x, high, 1.0, 0.5, k if at_target else -1, w, places)
+    least = start2(x, high)
+    count = gather(x, high, 1.0, 0.5, least, k if at_target else -1, w, places)
     pivot = k
     if not at_target:
         count = take_pivot(w, places, count)
         pivot = places[count]
-    s, count = root2(w, places, count)
+    s, count = root2(w, places, count, least)
     height = height_of(x[k], high, 1.0, 0.5)
     return _index_value(w, places, count, s, pivot, k, height, factor, g)
 
@@ -110,9 +112,10 @@ def _dense_row(x: Rows, y: Rows, w: Rows, places: Rows, g: Rows) -> float:
         return spoil(g, 0.0)
     if kind != GOOD:
         x, high = tops(x), 0.0
-    count = take_pivot(w, places, gather(x, high, 1.0, 0.5, -1, w, places))
+    least = start2(x, high)
+    count = take_pivot(w, places, gather(x, high, 1.0, 0.5, least, -1, w, places))
     pivot = places[count]
-    s = root2(w, places, count)[0]
+    s = root2(w, places, count, least)[0]
     loss = _dense_pass(x, y, high, s, g)
     # 1 - s has lost the digits of s, which are all there is at the optimum
     share = np.float64(y[pivot])

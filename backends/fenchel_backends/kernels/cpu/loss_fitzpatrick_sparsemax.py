@@ -38,9 +38,9 @@ def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -
     own = np.float64(x[k])
     if own + 1.0 >= high:
         pivot, height = k, 1.0
-        count = gather(x, own, 0.5, 0.5, k, w, places)
+        count = gather(x, own, 0.5, 0.5, 0.0, k, w, places)
     else:
-        count = take_pivot(w, places, gather(x, high, 1.0, 0.5, k, w, places))
+        count = take_pivot(w, places, gather(x, high, 1.0, 0.5, 0.0, k, w, places))
         pivot, height = places[count], 1.0 + 0.5 * ((own - high) + 1.0)
         if height > 0.0:
             w[count], places[count] = height, k

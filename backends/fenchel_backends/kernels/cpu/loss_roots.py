@@ -66,13 +66,12 @@ def _sums(w: Rows, count: int, s: float) -> tuple[float, float, float]:
 
 
 @compiled
-def root2(w: Rows, places: Rows, count: int) -> tuple[float, int]:
-    """Root for c = 2, and the size of the support without the pivot.
+def root2(w: Rows, places: Rows, count: int, s: float) -> tuple[float, int]:
+    """Root for c = 2, and the size of the support without the pivot; rises from a given s.
 
     Newton on the norm of the shares rises to the root; as soon as no entry lies between the iterate
     and the root of the quadratic of its support, that root is the answer.
     """
-    s = 0.0
     for _ in range(_MAX_ITER):
         total, square, least = _sums(w, count, s)
         excess, slope = square - s * (2.0 - s), total + (1.0 - s)

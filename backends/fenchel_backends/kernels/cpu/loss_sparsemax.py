@@ -65,7 +65,7 @@ def _index_row(x: Rows, k: int, factor: float, w: Rows, places: Rows, g: Rows) -
     if kind != GOOD:
         x, high = tops(x), 0.0
     at_target = np.float64(x[k]) == high
-    count = gather(x, high, 1.0, 1.0, k if at_target else -1, w, places)
+    count = gather(x, high, 1.0, 1.0, 0.0, k if at_target else -1, w, places)
     pivot = k
     if not at_target:
         count = take_pivot(w, places, count)
@@ -108,7 +108,7 @@ def dense_row(x: Rows, y: Rows, w: Rows, places: Rows, g: Rows) -> float:
         return spoil(g, 0.0)
     if kind != GOOD:
         x, high = tops(x), 0.0
-    count = take_pivot(w, places, gather(x, high, 1.0, 1.0, -1, w, places))
+    count = take_pivot(w, places, gather(x, high, 1.0, 1.0, 0.0, -1, w, places))
     pivot = places[count]
     s = root1(w, places, count)[0]
     loss = _dense_pass(x, y, high, s, g)

@@ -8,9 +8,8 @@ all its digits there.
 
 import numpy as np
 
-from .extrema import extrema
 from .jit import Rows, compiled, inlined
-from .lanes import places_above
+from .lanes import count_above, peak, places_above
 
 __all__ = [
     "EMPTY",
@@ -21,6 +20,7 @@ __all__ = [
     "gather",
     "height_of",
     "spoil",
+    "start2",
     "state",
     "take_pivot",
     "tops",
@@ -32,8 +32,8 @@ GOOD, EMPTY, SPOILT, INFINITE = 0, 1, 2, 3
 @compiled
 def state(x: Rows) -> tuple[int, float]:
     """Say what kind of row it is, and its largest entry."""
-    low, high = extrema(x)
-    if np.isnan(low) or np.isnan(high):
+    high = peak(x)
+    if np.isnan(high):
         return SPOILT, np.nan
     if high == -np.inf:
         return EMPTY, high
@@ -100,19 +100,40 @@ def spoil(g: Rows, value: float) -> float:
 
 @compiled
 def gather(
-    x: Rows, reference: float, offset: float, scale: float, skip: int, w: Rows, places: Rows
+    x: Rows,
+    reference: float,
+    offset: float,
+    scale: float,
+    least: float,
+    skip: int,
+    w: Rows,
+    places: Rows,
 ) -> int:
-    """Collect the entries with w > 0 but for the entry `skip`; return their number."""
-    floor = np.empty(1, x.dtype)
-    floor[0] = reference - offset / scale - 1e-6 * (abs(reference) + offset / scale)
+    """Collect the entries with w > least but for the entry `skip`; return their number."""
+    below = (offset - least) / scale
+    floor = reference - below - 1e-6 * (abs(reference) + below)
     count, found = 0, places_above(x, floor, places)
     for j in range(found):
         i = places[j]
         height = height_of(x[i], reference, offset, scale)
         w[count] = height
         places[count] = i
-        count += (height > 0.0) & (i != skip)
+        count += (height > least) & (i != skip)
     return count
+
+
+@compiled
+def _count_half(x: Rows, high: float, scale: float) -> int:
+    """Count entries that surely have w > 1/2, the pivot left out."""
+    below = 0.5 / scale
+    return max(count_above(x, high - below + 1e-6 * (abs(high) + below)) - 1, 0)
+
+
+@compiled
+def start2(x: Rows, high: float) -> float:
+    """Bound s from below: m entries with w > 1/2 alone would make it the root of a quadratic."""
+    m = _count_half(x, high, 0.5)
+    return float((1.0 - 1e-9) * 0.5 * m / (m + 2.0 + np.sqrt(3.0 * m + 4.0)))
 
 
 @compiled
