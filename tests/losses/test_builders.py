@@ -64,4 +64,6 @@ def test_builders_take_functions():
     with pytest.raises(TypeError, match="`max_fn` must be callable"):
         losses.fenchel_young_from_max(None)
     with pytest.raises(TypeError, match="`omega` must be callable"):
+        losses.fenchel_young_from_max(fenchel.softmax, 1.0)
+    with pytest.raises(TypeError, match="`omega` must be callable"):
         losses.fenchel_young_from_argmax(fenchel.softmax, 1.0)

@@ -252,6 +252,17 @@ def test_unsupported_regularizers():
         losses.Fitzpatrick(Tsallis(3.0))
     with pytest.raises(TypeError, match="`regularizer`"):
         losses.FenchelYoung("shannon")
+    with pytest.raises(TypeError, match="`regularizer`"):
+        losses.FenchelYoung(Tsallis)
+
+
+def test_every_loss_is_a_container_of_its_arrays():
+    """So that transformations take it as an argument."""
+    alpha = np.asarray([1.5])
+    assert fenchel.trees.leaves(losses.entmax_loss(alpha=alpha)) == [alpha]
+    built = losses.fenchel_young_from_argmax(fenchel.softmax, sum)
+    for loss in (*CLASSED.values(), losses.huber(), losses.absolute, losses.squared_hinge, built):
+        assert not any(leaf is loss for leaf in fenchel.trees.leaves(loss))
 
 
 def test_out_of_range_under_jit_is_nan():

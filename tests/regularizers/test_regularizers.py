@@ -329,7 +329,11 @@ def test_matrices():
     ("make", "error", "words"),
     [
         (lambda: regularizers.Tsallis(0.5), ValueError, "`alpha` must be at least 1"),
+        (lambda: regularizers.Tsallis("1.5"), TypeError, "`alpha` must be a real number; got str"),
+        (lambda: regularizers.Tsallis([1.5]), TypeError, "`alpha` must be a real number; got list"),
+        (lambda: regularizers.NormEntropy(None), TypeError, "`alpha` must be a real number"),
         (lambda: regularizers.NormEntropy(1.0), ValueError, "`alpha` must be above 1"),
+        (lambda: regularizers.SquaredNorm(3), TypeError, "`set` must have `project`; got int"),
         (lambda: regularizers.FDivergence("tv"), ValueError, "`divergence` must be one of"),
         (lambda: regularizers.PNorm(CappedSimplex(2), 3.0), ValueError, "`p` must be at most 2"),
         (lambda: regularizers.PNorm(Permutahedron(X[0]), 1.5), TypeError, "`set` must be one of"),

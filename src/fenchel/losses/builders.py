@@ -41,7 +41,7 @@ def fenchel_young_from_max(max_fn: Oracle, omega: Oracle | None = None) -> Loss:
     Raises
     ------
     TypeError
-        If `max_fn` is not callable.
+        If `max_fn` is not callable, or `omega` is given and is not.
 
     Notes
     -----
@@ -61,6 +61,8 @@ def fenchel_young_from_max(max_fn: Oracle, omega: Oracle | None = None) -> Loss:
     1.464369
     """
     _check_callable("max_fn", max_fn)
+    if omega is not None:
+        _check_callable("omega", omega)
     return _FromMax(max_fn, omega)
 
 

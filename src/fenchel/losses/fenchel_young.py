@@ -74,7 +74,7 @@ class FenchelYoung(Loss):
 
     def __post_init__(self) -> None:
         """Check the regularizer."""
-        if not hasattr(self.regularizer, "_link"):
+        if not hasattr(self.regularizer, "_link") or isinstance(self.regularizer, type):
             raise TypeError(
                 "`regularizer` must be an object of fenchel.regularizers; "
                 f"got {type(self.regularizer).__qualname__}"

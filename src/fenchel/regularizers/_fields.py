@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
-from ..arrays import axis_last
+from ..arrays import axis_last, check_number
 from ..backend import backend_of
 
-__all__ = ["finite_scores", "turned"]
+__all__ = ["finite_scores", "number_or_array", "turned"]
 
 Array = Any
+
+
+def number_or_array(name: str, value: Any, **bounds: float) -> Any:
+    """Return a field: a checked number as a float, an array as it is.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If it is a number out of its bounds.
+    """
+    if isinstance(value, Real) or not hasattr(value, "dtype"):
+        return check_number(name, value, **bounds)
+    return value
 
 
 def turned(value: Any, ndim: int, axis: int) -> Any:

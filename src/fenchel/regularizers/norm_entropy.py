@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
-from ..arrays import check_number
 from ..convex import Simplex
 from ..convex.thresholds import power
 from ..operators._deformed import bregman_entries
 from ..operators.normmax import normmax_formula
 from ..parameters import row_parameter
 from ..trees import register_dataclass
-from ._fields import finite_scores, turned
+from ._fields import finite_scores, number_or_array, turned
 from ._rows import Regularizer
 from ._slacks import simplex_slack
 
@@ -63,8 +61,7 @@ class NormEntropy(Regularizer):
 
     def __post_init__(self) -> None:
         """Check an alpha that is a number."""
-        if isinstance(self.alpha, Real):
-            object.__setattr__(self, "alpha", check_number("alpha", self.alpha, above=1.0))
+        object.__setattr__(self, "alpha", number_or_array("alpha", self.alpha, above=1.0))
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.alpha,)

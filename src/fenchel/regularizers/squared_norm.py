@@ -30,6 +30,11 @@ class SquaredNorm(OnSet):
         A set of `fenchel.convex`, or any object with `project(x)`, and with `linear_argmax(x)` if
         the temperature may be 0.
 
+    Raises
+    ------
+    TypeError
+        If `set` has no projection.
+
     Notes
     -----
     *Derivatives*: as those of the projection. Source: arXiv 1910.11369.
@@ -47,6 +52,11 @@ class SquaredNorm(OnSet):
     """
 
     set: Any
+
+    def __post_init__(self) -> None:
+        """Check that the set has a projection."""
+        if not hasattr(self.set, "project"):
+            raise TypeError(f"`set` must have `project`; got {type(self.set).__qualname__}")
 
     def _argmax(self, backend: Any, z: Array) -> Array:
         return self.set.project(z)

@@ -3,17 +3,15 @@ r"""Tsallis' entropies on the simplex: Shannon's (alpha = 1), Gini's (2) and tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
-from ..arrays import check_number
 from ..convex import Simplex
 from ..operators._deformed import bregman_entries, floor, log_alpha
 from ..operators.entmax import entmax_scores
 from ..operators.softmax import softmax_formula
 from ..parameters import row_parameter
 from ..trees import register_dataclass
-from ._fields import finite_scores, turned
+from ._fields import finite_scores, number_or_array, turned
 from ._rows import Regularizer
 from ._slacks import below_normal, simplex_slack
 
@@ -176,8 +174,7 @@ class Tsallis(_Entropy):
 
     def __post_init__(self) -> None:
         """Check an alpha that is a number."""
-        if isinstance(self.alpha, Real):
-            object.__setattr__(self, "alpha", check_number("alpha", self.alpha, minimum=1.0))
+        object.__setattr__(self, "alpha", number_or_array("alpha", self.alpha, minimum=1.0))
 
     def _parameters(self) -> tuple[Any, ...]:
         return (self.alpha,)
