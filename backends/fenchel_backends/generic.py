@@ -39,6 +39,8 @@ class GenericBackend:
     name: str
     namespace: Any
     native_autodiff: bool = False
+    # The pullback of a gradient just computed costs less than two forward sweeps.
+    reverse_over_reverse: bool = True
 
     # -- what an array is ------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ class CDAT:
     store_grad
         Whether accepted trials of the guard are evaluated with their gradient, which serves the
         next step. Right only where every step has the same objective and data; the guard then
-        costs nothing unless it refuses.
+        costs nothing unless it refuses. Without effect where the exact curvature needs the gradient
+        to be taken anew: on all libraries but JAX.
 
     Raises
     ------
