@@ -18,7 +18,7 @@ def setting(kind, convert):
     def along(w, gamma, weights):
         oracle = kind(case.loss, case.predict, gamma=gamma, rtol=0.0, max_iter=60)
         d, _ = oracle.direction(w, convert(case.x), convert(case.y), weights)
-        return fenchel.namespace(d).sum(convert(tangent) * d)
+        return fenchel.namespace(d).sum(d * convert(tangent))
 
     return along, (case.w, np.asarray(1.5), np.asarray([1.0, 0.5, 2.0]))
 

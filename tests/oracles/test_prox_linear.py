@@ -74,9 +74,10 @@ def test_certificate(name, solver):
 @pytest.mark.parametrize("name", ["logistic", "sparsemax_loss", "huber", "hinge", "absolute"])
 def test_every_library(xp, name):
     compiled_only(xp)
-    case = problem(name)
+    case = problem(name, m=2, k=2)
     plain, _ = solve(libraries.get("numpy"), case, solver="fista")
-    for solver in (None, "sdca"):
+    # The strict library checks every operation: a solver is enough there.
+    for solver in (None,) if xp.name.startswith("strict") else (None, "sdca"):
         d, info = solve(xp, case, solver=solver)
         np.testing.assert_allclose(d, plain, atol=1e-10)
         assert bool(info.certified_descent)

@@ -73,7 +73,9 @@ def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) 
     short = near.solve(last.gradient)
     d = [x - y for x, y in zip(last.d, short, strict=True)]  # the direction of the dual point
     image = last.image - push(short)
-    safe = model.change(f + image, d) <= 0
+    # A unit gradient step away from the last iterate: taken if it loses no more than was asked for.
+    room = max(rtol, 16.0 * float(xp.finfo(f.dtype).eps)) * (last.gap - last.change)
+    safe = model.change(f + image, d) <= last.change + room
     d = [xp.where(safe, x, y) for x, y in zip(d, last.d, strict=True)]
     image = xp.where(safe, image, last.image)
     return conclude(model, last.slopes, d, image, last.gap - last.change, last.count)
