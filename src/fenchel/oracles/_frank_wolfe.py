@@ -51,7 +51,7 @@ def frank_wolfe(model: Model, start: Array | None, *, max_iter: int, rtol: float
         d = [x + length * y for x, y in zip(s.d, across, strict=True)]
         dual = s.dual + length * (towards - s.dual)
         image = s.image + length * model.line.push(across)
-        return at(s.count + 1, dual, d, image, length > 0)
+        return at(s.count + 1, dual, d, image, curved & (length > 0))
 
     dual = model.slopes if start is None else start
     d = model.direction(dual)
