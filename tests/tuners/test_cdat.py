@@ -64,9 +64,7 @@ def test_one_step_eagerly_on_every_library(xp):
     params, data = problems.network_data()
     expected, _, info = problems.run(CDAT(), problems.Network(), params, data, 1)
     arrays = problems.carried(xp, params)
-    got, _, infos = problems.run(
-        CDAT(), problems.Network(), arrays, problems.carried(xp, data), 1
-    )
+    got, _, infos = problems.run(CDAT(), problems.Network(), arrays, problems.carried(xp, data), 1)
     for a, b in zip(trees.leaves(got), trees.leaves(expected), strict=True):
         assert type(a) is type(trees.leaves(arrays)[0])
         assert_allclose(xp.numpy(a), b, rtol=1e-12, atol=1e-13)
