@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         special,
         testing,
         trees,
+        tuners,
     )
     from .autodiff import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
     from .backend import backend_of, backends, namespace, register_backend, use_kernels
@@ -70,6 +71,7 @@ _ROOMS = (
     "special",
     "testing",
     "trees",
+    "tuners",
 )
 
 __all__ = [
@@ -103,6 +105,7 @@ __all__ = [
     "topk",
     "topk_mask",
     "trees",
+    "tuners",
     "use_kernels",
     "value_and_grad",
     "vjp",
