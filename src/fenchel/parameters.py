@@ -15,7 +15,12 @@ Array = Any
 
 def check_array(name: str, x: Array, like: Any) -> None:
     """Raise TypeError unless `x` is an array of the library whose backend is `like`."""
-    found = backend_of(x)
+    try:
+        found = backend_of(x)
+    except TypeError:
+        raise TypeError(
+            f"`{name}` must be an array of {like.name}; got {type(x).__qualname__}"
+        ) from None
     if found.name != like.name:
         raise TypeError(f"`{name}` must be an array of {like.name}; got one of {found.name}")
 

@@ -304,3 +304,20 @@ def test_without_the_target_term_masked_entries_count_nothing(name):
     kept = losses.f_divergence_loss(divergence=name, reference=WEIGHT[where])
     wanted = kept(SCORES[:, where], np.asarray([0, 2, 1]), target_term=False, reduction="none")
     assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_impossible_proportions_leave_the_gradient_of_the_others(xp):
+    """Mass on a class that is out costs inf; the gradient is that of the classes that are not."""
+    scores = xp.array([1.0, 2.0, -np.inf, 0.3])
+    target = xp.array([0.2, 0.3, 0.5, 0.0])
+    value, slope = losses.fitzpatrick_logistic.value_and_grad(scores, target)
+    assert xp.numpy(value) == np.inf
+    assert xp.numpy(slope) == pytest.approx([0.090803, 0.336602, 0.0, 0.072595], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["target", "weight", "where"])
+def test_lists_are_refused_by_name(name):
+    target, options = np.asarray([0, 1]), {name: [1.0, 1.0]}
+    target = options.pop("target", target)
+    with pytest.raises(TypeError, match=f"`{name}` must be an array of numpy; got list"):
+        losses.logistic(np.zeros((2, 2)), target, **options)

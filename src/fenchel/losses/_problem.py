@@ -17,7 +17,7 @@ from ..arrays import (
     widen,
 )
 from ..backend import backend_of
-from ..parameters import check_mask, known_to
+from ..parameters import check_array, check_mask, known_to
 from ._reduction import REDUCTIONS, class_weights, denominator, kept_share, row_weights, weighed
 from ._targets import Target, known_target, read_dense, read_index, smoothed
 
@@ -170,6 +170,7 @@ def open_problem(
     """
     check_choice("reduction", reduction, REDUCTIONS)
     smoothing = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
+    check_array("target", target, backend_of(scores))
     backend = backend_of(scores, target, *_arrays(weight, *parameters))
     xp = backend.namespace
     constant = not getattr(target, "requires_grad", False) and is_plain(backend_of(target))
@@ -274,7 +275,7 @@ def _entries(
     x = xp.expand_dims(widen(xp, scores, info), axis=-1)
     if where is None:
         return x, None
-    mask = check_mask(backend, where, scores, scores.ndim - 1) if scores.ndim else where
+    mask = check_mask(backend, where, scores, scores.ndim - 1)
     return x, xp.expand_dims(mask, axis=-1)
 
 

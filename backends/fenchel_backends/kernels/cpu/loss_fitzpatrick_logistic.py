@@ -136,12 +136,29 @@ def _dense_row(x: Rows, y: Rows, e: Rows, a: Rows, g: Rows) -> float:
     if kind != GOOD:
         x, high = tops(x), 0.0
     total = exponentials(x, high, e)
+    impossible = False
     for i in range(x.size):
         if np.isnan(y[i]):
             return spoil(g, np.nan)
-        if x[i] == -np.inf and y[i] > 0.0:
-            spoil(g, 0.0)
-            return np.inf
+        impossible = impossible or (x[i] == -np.inf and y[i] > 0.0)
+    if not impossible:
+        return _solve(x, y, high, total, e, a, g)
+    # The gradient is that of the entries that take part.
+    _solve(x, _without_out(x, y), high, total, e, a, g)
+    return np.inf
+
+
+@compiled
+def _without_out(x: Rows, y: Rows) -> Rows:
+    """Return the target with 0 at entries that are out."""
+    kept = np.empty_like(y)
+    for i in range(y.size):
+        kept[i] = 0.0 if x[i] == -np.inf else y[i]
+    return kept
+
+
+@compiled
+def _solve(x: Rows, y: Rows, high: float, total: float, e: Rows, a: Rows, g: Rows) -> float:
     rest = _arguments(x, y, high, np.log(total), e, a) / total
     shift = _shift(y, a, rest)
     return _finish(x, y, a, shift, e, np.exp(-shift) / total, g)
