@@ -9,7 +9,7 @@ from ..operators._scores import shifted
 from ..regularizers import Gini, Shannon, Tsallis
 from ..trees import register_dataclass
 from ._duals import fenchel_young_conjugate, fenchel_young_prox
-from ._loss import Loss
+from ._of_regularizer import LossOfRegularizer
 from ._pieces import (
     at_entries,
     bounded,
@@ -30,7 +30,7 @@ Array = Any
 
 @register_dataclass()
 @dataclass(frozen=True)
-class FenchelYoung(Loss):
+class FenchelYoung(LossOfRegularizer):
     r"""The Fenchel-Young loss of a regularizer.
 
     :math:`L(\theta, y) = \Omega^*(\theta) + \Omega(y) - \langle \theta, y \rangle \ge 0`, which is
@@ -79,25 +79,6 @@ class FenchelYoung(Loss):
                 "`regularizer` must be an object of fenchel.regularizers; "
                 f"got {type(self.regularizer).__qualname__}"
             )
-
-    @property
-    def _elementwise(self) -> bool:  # type: ignore[override]
-        return bool(self.regularizer.elementwise)
-
-    @property
-    def _matrix(self) -> bool:  # type: ignore[override]
-        return bool(self.regularizer.matrix)
-
-    @property
-    def _masked(self) -> float:  # type: ignore[override]
-        return float(self.regularizer._masked())
-
-    def link(self, scores: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
-        """Return the prediction ``regularizer.argmax(scores)`` (see `Loss.link`)."""
-        return self.regularizer.argmax(scores, axis=axis, where=where)
-
-    def _parameters(self) -> tuple[Any, ...]:
-        return self.regularizer._parameters()  # type: ignore[no-any-return]
 
     def _rows(self, problem: Problem, target_term: bool) -> Array:
         if isinstance(self.regularizer, Shannon) and problem.classes is not None:
@@ -160,11 +141,6 @@ class FenchelYoung(Loss):
         y = settled(problem, problem.soft_target(), own.simplex)
         gradient = link_of(problem, own) - y
         return gradient if own.elementwise else at_entries(problem, gradient)
-
-    @property
-    def dual_set(self) -> Any:
-        """The domain of the regularizer, which ``dual + target`` ranges over."""
-        return self.regularizer.domain
 
     def _conjugate(self, problem: Problem) -> Array:
         return fenchel_young_conjugate(problem, oriented(self.regularizer, problem))

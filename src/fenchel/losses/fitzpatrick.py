@@ -16,7 +16,7 @@ from ._fitzpatrick_entropy import (
     logistic_index_gradient,
     logistic_index_rows,
 )
-from ._loss import Loss
+from ._of_regularizer import LossOfRegularizer
 from ._pieces import at_entries, link_of, oriented, settled, with_nan
 from ._problem import Problem
 from ._targets import Target
@@ -29,7 +29,7 @@ Array = Any
 
 @register_dataclass()
 @dataclass(frozen=True)
-class Fitzpatrick(Loss):
+class Fitzpatrick(LossOfRegularizer):
     r"""The Fitzpatrick loss of a regularizer.
 
     :math:`F(\theta, y) = \max_{y'} \langle y' - y, \theta - \nabla\Psi(y') \rangle \ge 0` over the
@@ -88,25 +88,6 @@ class Fitzpatrick(Loss):
                 f"is not unique; got alpha={own.alpha:g}"
             )
 
-    @property
-    def _elementwise(self) -> bool:  # type: ignore[override]
-        return bool(self.regularizer.elementwise)
-
-    @property
-    def _matrix(self) -> bool:  # type: ignore[override]
-        return bool(self.regularizer.matrix)
-
-    @property
-    def _masked(self) -> float:  # type: ignore[override]
-        return float(self.regularizer._masked())
-
-    def link(self, scores: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
-        """Return the prediction ``regularizer.argmax(scores)`` (see `Loss.link`)."""
-        return self.regularizer.argmax(scores, axis=axis, where=where)
-
-    def _parameters(self) -> tuple[Any, ...]:
-        return self.regularizer._parameters()  # type: ignore[no-any-return]
-
     def _rows(self, problem: Problem, target_term: bool) -> Array:
         own = oriented(self.regularizer, problem)
         rows = self._full_rows(problem, own)
@@ -139,11 +120,6 @@ class Fitzpatrick(Loss):
             return logistic_index_gradient(problem)
         best = entropy_maximiser(backend, shifted(backend, problem.x, 1.0), y, alpha)
         return at_entries(problem, with_nan(problem, best.point - y, problem.x))
-
-    @property
-    def dual_set(self) -> Any:
-        """The domain of the regularizer, which ``dual + target`` ranges over."""
-        return self.regularizer.domain
 
     def _conjugate(self, problem: Problem) -> Array:
         return fitzpatrick_conjugate(problem, oriented(self.regularizer, problem))
