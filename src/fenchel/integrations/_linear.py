@@ -7,6 +7,7 @@ bounds the gradient. Newton steps by conjugate gradients, judged by the gradient
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from fenchel.autodiff import grad, jvp
@@ -156,7 +157,7 @@ def _polished(gradient: Callable[[Any], Any], curved: Callable[[Any, Any], Any],
         # Below, a step is rounding alone, large where the intercept is free to shift.
         if np.linalg.norm(slope) <= 1e-12:
             break
-        step = _conjugate_gradients(lambda v, x=x: curved(x, v), -slope)
+        step = _conjugate_gradients(partial(curved, x), -slope)
         for length in (1.0, 0.5, 0.25, 0.125):  # a step may leave the supports it was made for
             trial = x + length * step
             new = gradient(trial)

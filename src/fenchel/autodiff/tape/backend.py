@@ -80,9 +80,7 @@ class TapeBackend:
         """
         rule = Linear(lambda xp, g, x: image(g), lambda xp: image)
         image: Callable[[Array], Array] = rule.bind(self.namespace, solve)
-        zeros: Callable[[Array], Array] = rule.bind(
-            self.namespace, self.namespace.plain.zeros_like
-        )
+        zeros: Callable[[Array], Array] = rule.bind(self.namespace, self.namespace.plain.zeros_like)
         return zeros(x)
 
     def value_and_grad(
