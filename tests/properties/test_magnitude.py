@@ -203,3 +203,10 @@ def test_derivative_is_the_closed_formula(xp, p, debias):
         wanted[free] = a[free] * (g[free] - (a * g)[free].sum() / total)
         wanted[full] = (a / (1 + a) * g)[full]
     assert_allclose(xp.numpy(found), wanted * np.sign(x), atol=1e-8)
+
+
+def test_hard_zeros_have_no_sign(xp):
+    """Entries that are off are 0, and not -0, whatever their sign was."""
+    kept = xp.numpy(topk(xp.array([-3.0, -1.0, 2.0, -0.5]), 2, temperature=0.0))
+    assert kept.tolist() == [-3.0, 0.0, 2.0, 0.0]
+    assert not np.any(np.signbit(kept[[1, 3]]))

@@ -150,7 +150,9 @@ def plain_magnitude(
 
 def _hard(backend: Any, x: Array, k: Any) -> Array:
     """Hard top-k in magnitude; entries of size 0 are never kept."""
-    return x * hard_mask(backend, backend.namespace.abs(backend.stop_gradient(x)), k)
+    xp = backend.namespace
+    mask = hard_mask(backend, xp.abs(backend.stop_gradient(x)), k)
+    return xp.where(mask == 0, xp.zeros_like(x), x * mask)  # and not -0
 
 
 def _gate(backend: Any, x: Array, mask: Array) -> Array:
