@@ -1,6 +1,7 @@
 """The fixture that runs a test over every library, and what tests need to handle its arrays."""
 
 import os
+import sys
 import zlib
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def _library(name):
     from tests import libraries
 
     return libraries.get(name)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_compiled():
+    """Drop what the compilers keep: a run of the whole suite would need gigabytes for it."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
 
 
 @pytest.fixture
