@@ -54,7 +54,8 @@ class Line:
         self.loss, self.gradient = loss.detach(), self._gradient_of(loss, keep=curved)
         for p, g in zip(params, self.gradient, strict=True):
             p.grad = g
-        self._value, self._slope, self._asked = float(self.loss), 0.0, False
+        self._value, self._slope = float(self.loss), 0.0
+        self._second: float | None = None
         self._unit: list[Tensor] = []
         self._start: list[Tensor] | None = None
         self._longest, self.length = inf, 1.0
@@ -91,10 +92,9 @@ class Line:
             loss = self._closure_with_graph()
             gradient = self._gradient_of(loss, keep=False)
             return float(loss.detach()), float(_dot(gradient, self._unit)), 0.0
-        # The first question is for the slope, and any other one for the curvature.
-        curvature = self._curvature() if self._asked else 0.0
-        self._asked = True
-        return self._value, self._slope, curvature
+        if self._second is None:
+            self._second = self._curvature()
+        return self._value, self._slope, self._second
 
     def _curvature(self) -> float:
         with torch.enable_grad():
