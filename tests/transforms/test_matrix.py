@@ -11,7 +11,8 @@ from tests import libraries
 
 # The tape is the same over every library; beside NumPy, what differs are constants and operators.
 TAPE = ("eager", "float32", "vjp", "jvp", "vmap", "forward over reverse")
-# Each operator takes one of these, so that all of them meet every kind of operator.
+# Of these, and of what is slow to compile, each operator takes one in turn, so that all of them
+# meet every kind of operator; with --every-library each takes all.
 TAPED = ("strict", "strict-device1", "third-party")
 
 # One operator a family is enough for what compilers do with transformations of transformations.
@@ -28,8 +29,13 @@ COMPILED = ("compile, then backward", "compile(func.grad)")
 DEEPLY_COMPILED = ("compile", "compile(func.jvp)", "compile(vmap)", "compile(hessian)")
 
 # JAX compiles every operation for every shape, so that each row costs seconds.
-JAX = ("eager", "bfloat16", "grad", "jvp of grad", "jit, no transfers", "jit(vmap(grad))")
-JAX_DEEP = sorted({*transformations(backend_named("jax"))} - {*JAX}) if find_spec("jax") else []
+JAX = ("eager", "jit(vmap(grad))")
+JAX_IN_TURN = ("bfloat16", "grad", "jvp of grad", "jit, no transfers")
+JAX_DEEP = (
+    sorted({*transformations(backend_named("jax"))} - {*JAX, *JAX_IN_TURN})
+    if find_spec("jax")
+    else []
+)
 
 every_operator = pytest.mark.parametrize("operator", operators, ids=str)
 representatives = pytest.mark.parametrize("operator", REPRESENTATIVES)
@@ -62,16 +68,25 @@ def test_transformations(operator, library, request):
     check(operator, library, compiled=False)
 
 
-def _taped(config):
+def in_turn(config, choices):
+    """Yield each operator with one of the choices, or with all of them."""
     every = config.getoption("--every-library") or config.getoption("--library")
     for turn, operator in enumerate(operators):
-        for library in TAPED if every else TAPED[turn % 3 :][:1]:
-            yield pytest.param(operator, library, id=f"{operator}-{library}")
+        for choice in choices if every else (choices[turn % len(choices)],):
+            yield pytest.param(operator, choice, id=f"{operator}-{choice}")
+
+
+IN_TURN = {
+    "test_tape": ("library", TAPED),
+    "test_torch_compile": ("transformation", COMPILED),
+    "test_jax_in_turn": ("transformation", JAX_IN_TURN),
+}
 
 
 def pytest_generate_tests(metafunc):
-    if metafunc.function.__name__ == "test_tape":
-        metafunc.parametrize(("operator", "library"), list(_taped(metafunc.config)))
+    if metafunc.function.__name__ in IN_TURN:
+        name, choices = IN_TURN[metafunc.function.__name__]
+        metafunc.parametrize(("operator", name), list(in_turn(metafunc.config, choices)))
 
 
 def test_tape(operator, library, request):
@@ -80,8 +95,6 @@ def test_tape(operator, library, request):
 
 
 @ignore_warnings
-@pytest.mark.parametrize("transformation", COMPILED)
-@every_operator
 def test_torch_compile(operator, transformation, request):
     chosen(request, "torch")
     check(operator, "torch", only=[transformation])
@@ -118,6 +131,13 @@ def quick_compilation():
 def test_jax(operator, request):
     chosen(request, "jax")
     check(operator, "jax", only=JAX)
+
+
+@ignore_warnings
+@pytest.mark.usefixtures("quick_compilation")
+def test_jax_in_turn(operator, transformation, request):
+    chosen(request, "jax")
+    check(operator, "jax", only=[transformation])
 
 
 @ignore_warnings
