@@ -253,7 +253,8 @@ def _jitted_reference(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*arguments: Any) -> Any:
         numbers = all(isinstance(arguments[i], int | float) for i in places)
-        return (jitted if numbers else plain)(*arguments)
+        fixed = numbers and not any(map(callable, arguments))  # a function is no argument of jit
+        return (jitted if fixed else plain)(*arguments)
 
     return run
 

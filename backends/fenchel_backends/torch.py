@@ -256,7 +256,7 @@ class TorchBackend:
 
     def to_host(self, x: Array) -> Any:
         """Return `x` as a NumPy array."""
-        return x.detach().cpu().numpy()
+        return x.numpy(force=True)  # a zero that torch has not stored is one too
 
     # -- containers ------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ __all__ = [
     "dtype_name",
     "float_info",
     "narrow",
+    "sign",
     "widen",
 ]
 
@@ -162,3 +163,12 @@ def widen(xp: Any, x: Array, info: FloatInfo) -> Array:
 def narrow(xp: Any, y: Array, info: FloatInfo, dtype: Any) -> Array:
     """Undo `widen`."""
     return xp.astype(y, dtype) if info.half else y
+
+
+def sign(xp: Any, x: Array) -> Array:
+    """Return -1, 0 or 1, a constant for derivatives; NaN stays.
+
+    The `sign` that array-api-compat gives PyTorch has no batching rule.
+    """
+    ones = xp.ones_like(x)
+    return xp.where(x > 0, ones, xp.where(x < 0, -ones, 0.0 * x))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ..arrays import sign
 from ..backend import Array, Backend
 from .blocks import (
     block_ids,
@@ -110,7 +111,9 @@ def _pnorm_value(backend: Backend, y: Array, weights: Array, p: Array | float, i
         middle = low + (high - low) / 2
         # The scale keeps powers of large distances finite; the sign of the slope is the same.
         distance = (middle - y) / scale
-        slope = block_sum(backend, weights * xp.sign(distance) * xp.abs(distance) ** (p - 1.0), ids)
+        slope = block_sum(
+            backend, weights * sign(xp, distance) * xp.abs(distance) ** (p - 1.0), ids
+        )
         return xp.where(slope < 0, middle, low), xp.where(slope < 0, high, middle)
 
     steps = 30 if y.dtype == xp.float32 else 60

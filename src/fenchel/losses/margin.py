@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..arrays import sign
 from ..convex import Simplex, project_simplex
 from ..convex.boxes import Box
 from ..operators._arguments import finish, prepare
@@ -150,7 +151,7 @@ class SquaredHinge(Entrywise):
     def link(self, scores: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
         """Return the signs of the scores (see `Loss.link`)."""
         ready = prepare(scores, axis, where, masked=0.0)
-        return finish(ready, ready.backend.namespace.sign(ready.x))
+        return finish(ready, sign(ready.backend.namespace, ready.x))
 
     @property
     def dual_set(self) -> Any:

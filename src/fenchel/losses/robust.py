@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_number
+from ..arrays import check_number, sign
 from ..convex.boxes import Box
 from ..operators._arguments import finish, prepare
 from ..trees import register_dataclass
@@ -108,10 +108,10 @@ class Absolute(Entrywise):
 
     def _entries(self, problem: Problem) -> Array:
         r = problem.x - problem.soft_target()
-        return r * problem.backend.namespace.sign(problem.backend.stop_gradient(r))
+        return r * sign(problem.backend.namespace, problem.backend.stop_gradient(r))
 
     def _slopes(self, problem: Problem) -> Array:
-        return problem.backend.namespace.sign(problem.x - problem.soft_target())
+        return sign(problem.backend.namespace, problem.x - problem.soft_target())
 
     def _conjugate_entries(self, problem: Problem) -> Array:
         value = problem.x * problem.soft_target()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_number
+from ..arrays import check_number, sign
 from ..convex import CappedSimplex, Cube, NonNegative, Reals, Simplex
 from ..convex.thresholds import conjugate_exponent, power
 from ..operators._deformed import bregman_entries
@@ -83,7 +83,7 @@ class PNorm(OnSet):
         if isinstance(self.set, Simplex):
             return entmax_scores(backend, z / (self.p - 1.0), self.p, 1.0)
         if isinstance(self.set, Reals):
-            return xp.sign(z) * power(xp, xp.abs(z), 1.0 / (self.p - 1.0))
+            return sign(xp, z) * power(xp, xp.abs(z), 1.0 / (self.p - 1.0))
         return power(xp, self.set.project(z), 1.0 / (self.p - 1.0))
 
     def _slack(self, backend: Any, z: Array, point: Array) -> Array:
@@ -111,11 +111,11 @@ class PNorm(OnSet):
         size, base = xp.abs(y), xp.abs(p)
         same = (self.p - 1.0) * bregman_entries(xp, size, base, self.p)
         crossing = 2.0 * size * power(xp, base, self.p - 1.0)
-        return same + xp.where(y * xp.sign(p) < 0, crossing, xp.zeros_like(y))
+        return same + xp.where(y * sign(xp, p) < 0, crossing, xp.zeros_like(y))
 
     def _slope(self, backend: Any, p: Array) -> Array:
         xp = backend.namespace
-        return xp.sign(p) * power(xp, xp.abs(p), self.p - 1.0)
+        return sign(xp, p) * power(xp, xp.abs(p), self.p - 1.0)
 
     def _curvature(self, backend: Any, p: Array) -> Array:
         xp = backend.namespace
