@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special as jax_special
 
-from fenchel.backend import kernels_enabled
+from fenchel.kernels import kernels_enabled
 from fenchel.trees import follow_dataclasses
 
 from .kernels import rows, xla

@@ -11,7 +11,7 @@ from typing import Any
 import array_api_compat.numpy as compat
 import numpy as np
 
-from fenchel.backend import kernels_enabled
+from fenchel.kernels import kernels_enabled
 
 from .generic import GenericBackend
 from .kernels import class_losses, rows

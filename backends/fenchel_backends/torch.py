@@ -15,7 +15,7 @@ import optree
 import torch
 from torch import Tensor
 
-from fenchel.backend import kernels_enabled
+from fenchel.kernels import kernels_enabled
 
 from . import torch_jacobian
 from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers

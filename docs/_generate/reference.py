@@ -7,7 +7,7 @@ from pathlib import Path
 ROOMS = (
     "autodiff convex operators regularizers losses smoothing stochastic structured families "
     "implicit ode optimize tuners oracles routers diffusion alignment incontext trees loops "
-    "random special backend testing reproduce"
+    "random special backend kernels testing reproduce"
 ).split()
 
 

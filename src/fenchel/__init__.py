@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         tuners,
     )
     from .autodiff import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
-    from .backend import backend_of, backends, namespace, register_backend, use_kernels
+    from .backend import backend_of, backends, namespace, register_backend
     from .convex import isotonic_regression
+    from .kernels import use_kernels
     from .operators import (
         entmax,
         normmax,
@@ -44,8 +45,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "autodiff": ("grad", "value_and_grad", "vjp", "jvp", "hvp", "stop_gradient"),
-    "backend": ("backend_of", "backends", "namespace", "register_backend", "use_kernels"),
+    "backend": ("backend_of", "backends", "namespace", "register_backend"),
     "convex": ("isotonic_regression",),
+    "kernels": ("use_kernels",),
     "operators": (
         "softmax",
         "sparsemax",

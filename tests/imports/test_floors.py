@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "fenchel"
 # From the ground up; rooms on one line are one floor and their order is the order of use.
 FLOORS = (
     ("_lazy", "arrays", "contract"),
-    ("backend",),
+    ("backend", "kernels"),
     ("parameters", "trees", "random", "loops", "special"),
     ("autodiff",),
     ("convex",),

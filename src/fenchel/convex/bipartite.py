@@ -19,7 +19,8 @@ import math
 from typing import Any, NamedTuple
 
 from ..arrays import float_info
-from ..backend import Array, Backend, reference_kernel
+from ..backend import Array, Backend
+from ..kernels import reference_kernel
 from ..parameters import known_to
 
 __all__ = ["Bipartite", "bipartite_parts"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..backend import Array, Backend, structure_kernel
+from ..backend import Array, Backend
+from ..kernels import structure_kernel
 from ..parameters import row_parameter
 from .blocks import block_logsumexp, block_max, gather, spread_nan
 from .entropic_section import clipped_exp, kl_section

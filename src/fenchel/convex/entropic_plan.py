@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..backend import Array, Backend, compiled, solver_kernel
+from ..backend import Array, Backend, compiled
+from ..kernels import solver_kernel
 from ..parameters import known_to
 from .bipartite import Bipartite
 from .matrices import Matrices

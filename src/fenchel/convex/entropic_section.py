@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array, Backend, reference_kernel
+from ..backend import Array, Backend
+from ..kernels import reference_kernel
 from .rows import nan_where
 from .thresholds import stop
 

@@ -8,7 +8,8 @@ the first.
 
 from __future__ import annotations
 
-from ..backend import Array, Backend, solver_kernel
+from ..backend import Array, Backend
+from ..kernels import solver_kernel
 from ..parameters import known_to
 from .bipartite import Bipartite
 from .entropic_plan import scaled_problem

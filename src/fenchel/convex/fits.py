@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..backend import Array, Backend, backend_of, compiled, structure_kernel
+from ..backend import Array, Backend, backend_of, compiled
+from ..kernels import structure_kernel
 from .blocks import (
     block_logsumexp,
     block_max,

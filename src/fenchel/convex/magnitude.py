@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import compiled, structure_kernel
+from ..backend import compiled
+from ..kernels import structure_kernel
 from .thresholds import (
     ThresholdInfo,
     bisect,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..backend import Array, Backend, structure_kernel
+from ..backend import Array, Backend
+from ..kernels import structure_kernel
 from ..trees import register_dataclass
 from .blocks import block_deviation, block_mean, gather, positions, spread_nan
 from .entropic import project_kl_order_simplex, project_kl_permutahedron

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import float_info
-from ..backend import Array, Backend, solver_kernel
+from ..backend import Array, Backend
+from ..kernels import solver_kernel
 from .rows import nan_where
 from .section_search import products, section_start
 from .thresholds import stop

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..arrays import float_info
-from ..backend import compiled, structure_kernel
+from ..backend import compiled
+from ..kernels import structure_kernel
 
 __all__ = [
     "ThresholdInfo",

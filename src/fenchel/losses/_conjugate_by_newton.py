@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import namespace, reference_kernel
+from ..backend import namespace
+from ..kernels import reference_kernel
 
 __all__ = ["attained_conjugate"]
 

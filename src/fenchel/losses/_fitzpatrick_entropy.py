@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..backend import reference_kernel
 from ..convex.thresholds import stop
+from ..kernels import reference_kernel
 from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from ..backend import backend_of, kernels_enabled
+from ..backend import backend_of
+from ..kernels import kernels_enabled
 from ._direct import direct, is_plain_call
 from ._problem import Problem, open_problem
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arrays import axis_last, check_dtype, widen
-from ..backend import reference_kernel
 from ..convex.thresholds import bisect, steps_for
+from ..kernels import reference_kernel
 from ..parameters import check_array, row_parameter
 from ..special import wright_omega
 from ._problem import Problem

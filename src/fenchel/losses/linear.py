@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..arrays import check_choice, check_dtype
-from ..backend import backend_of, eager_rule
+from ..backend import backend_of
+from ..kernels import eager_rule
 from ..parameters import check_array, known_to
 from ._loss import Loss
 from ._problem import differentiates

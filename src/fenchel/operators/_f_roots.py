@@ -18,8 +18,8 @@ import math
 from typing import Any
 
 from ..arrays import float_info
-from ..backend import solver_kernel
 from ..convex.thresholds import stop
+from ..kernels import solver_kernel
 from ._deformed import deformed, log1p_ratio
 
 __all__ = [

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import reference_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
+from ..kernels import reference_kernel
 
 __all__ = ["weighted_steep_formula"]
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arrays import check_choice
-from ..backend import structure_kernel
 from ..convex.isotonic import isotonic_regression
 from ..convex.magnitude import magnitude_formula, magnitude_threshold
 from ..convex.thresholds import (
@@ -20,6 +19,7 @@ from ..convex.thresholds import (
     mask_formula,
     mask_threshold,
 )
+from ..kernels import structure_kernel
 from ._topk_info import TINY, Solution
 from ._topk_limits import flat_magnitude, flat_magnitude_parts, flat_mask, flat_mask_parts
 

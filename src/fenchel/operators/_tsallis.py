@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import reference_kernel, structure_kernel
 from ..convex.thresholds import bisect, power, steps_for, stop
+from ..kernels import reference_kernel, structure_kernel
 from ._candidates import candidates
 
 __all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root"]

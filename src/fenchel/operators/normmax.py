@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import compiled, structure_kernel
+from ..backend import compiled
 from ..convex.thresholds import bisect, power, steps_for, stop
+from ..kernels import structure_kernel
 from ..parameters import row_parameter
 from ._arguments import finish, prepare, temperature_of, with_temperature
 from ._scores import hard_argmax, shifted

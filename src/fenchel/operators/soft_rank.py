@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import Array, Backend, backend_of, structure_kernel
+from ..backend import Array, Backend, backend_of
 from ..convex.blocks import (
     block_deviation,
     block_size,
@@ -16,6 +16,7 @@ from ..convex.blocks import (
 )
 from ..convex.order import ascending_order, inverse_order
 from ..convex.pooling import pool_kl, pool_squared
+from ..kernels import structure_kernel
 from ._arguments import finish, prepare, temperature_of
 from ._ordering import (
     check_regularization,

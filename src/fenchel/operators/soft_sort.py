@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, Backend, backend_of, structure_kernel
+from ..backend import Array, Backend, backend_of
 from ..convex.blocks import (
     block_logsumexp,
     block_mean,
@@ -13,6 +13,7 @@ from ..convex.blocks import (
 )
 from ..convex.order import ascending_order
 from ..convex.pooling import pool_kl, pool_squared
+from ..kernels import structure_kernel
 from ._arguments import finish, prepare, temperature_of
 from ._ordering import (
     check_regularization,

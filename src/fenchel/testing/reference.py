@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import vjp
-from ..backend import use_kernels
+from ..kernels import use_kernels
 from .operator import Operator
 
 __all__ = ["Point", "Reference", "draw_point", "split"]

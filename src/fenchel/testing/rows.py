@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import use_kernels
+from ..kernels import use_kernels
 from .transformation import Probe, Transformation
 
 __all__ = ["transformations"]
