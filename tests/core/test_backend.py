@@ -11,6 +11,7 @@ from fenchel_backends.generic import GenericBackend
 
 import fenchel
 from fenchel import backend as registry
+from fenchel.kernels import kernels_enabled
 from tests import libraries
 
 NAMES = {"numpy": "numpy", "strict": "array_api_strict", "torch": "torch", "jax": "jax"}
@@ -115,14 +116,14 @@ def test_register_refuses_half_a_backend():
 def test_kernels_switch_is_local_to_the_block_and_thread():
     seen = []
     with fenchel.use_kernels(False):
-        assert not registry.kernels_enabled()
-        thread = threading.Thread(target=lambda: seen.append(registry.kernels_enabled()))
+        assert not kernels_enabled()
+        thread = threading.Thread(target=lambda: seen.append(kernels_enabled()))
         thread.start()
         thread.join()
         with fenchel.use_kernels(True):
-            assert registry.kernels_enabled()
-        assert not registry.kernels_enabled()
-    assert registry.kernels_enabled()
+            assert kernels_enabled()
+        assert not kernels_enabled()
+    assert kernels_enabled()
     assert seen == [True]
 
 
