@@ -37,27 +37,55 @@ def _wright(z: float) -> float:
 
 
 @compiled
-def _index_row(x: Rows, k: int, factor: float, g: Rows) -> float:
+def _odds(x: Rows, k: int, g: Rows) -> tuple[float, float]:
+    """Fill g with exp(x - max x) but at k; return its sum, and how far x_k lies below the maximum.
+
+    Rows with nothing to solve say so by a sum that is not positive: NaN for a spoilt row, 0 where
+    no other class has a chance.
+    """
     kind, high = state(x)
     if kind == SPOILT or not 0 <= k < x.size:
-        return spoil(g, np.nan)
+        return np.nan, 0.0
     if kind == EMPTY:
-        return spoil(g, 0.0)
+        return 0.0, 0.0
     if kind != GOOD:
         x, high = tops(x), 0.0
     rest = exponentials(x[:k], high, g[:k]) + exponentials(x[k + 1 :], high, g[k + 1 :])
-    below = high - np.float64(x[k])
-    if rest == 0.0:
-        return spoil(g, 0.0)
+    return rest, high - np.float64(x[k])
+
+
+@reducing
+def _omegas(rest: Rows, below: Rows, loss: Rows) -> None:
+    """Fill `loss` with omega(s - 1) of several rows at once: one alone waits for its divisions."""
+    for r in range(loss.size):
+        total = rest[r]
+        loss[r] = _wright(log64(total if total > 0.0 else 1.0) + below[r] - 1.0)
+
+
+@compiled
+def _finish_class(rest: float, below: float, omega: float, k: int, factor: float, g: Rows) -> float:
+    """Turn the exponentials of a row into its gradient; return its loss."""
+    if not rest > 0.0:
+        return spoil(g, rest)
     if below == np.inf:
         scale(g, factor / rest)
         g[k] = 0.0
         return np.inf
-    loss = _wright(np.log(rest) + below - 1.0)
-    share = loss / (1.0 + loss)
+    share = omega / (1.0 + omega)
     scale(g, factor * share / rest)
     g[k] = -share * factor
-    return loss
+    return omega
+
+
+@compiled
+def _index_row(x: Rows, k: int, factor: float, g: Rows) -> float:
+    rest, below = _odds(x, k, g)
+    omega = _wright(np.log(rest) + below - 1.0) if rest > 0.0 else 0.0
+    return _finish_class(rest, below, omega, k, factor, g)
+
+
+_BLOCK = 64  # rows at a time,
+_ENTRIES = 8192  # or as many as the cache keeps until they are scaled
 
 
 @compiled
@@ -66,8 +94,18 @@ def loss_fitzpatrick_logistic_index(
 ) -> None:
     """Loss and gradient of each row for a class; no params."""
     factor = factor_of(params, 0)
-    for r in range(x.shape[0]):
-        loss[r] = _index_row(x[r], target[r, 0], factor, gradient[r])
+    block = max(1, min(_BLOCK, _ENTRIES // max(1, x.shape[1])))
+    rest, below, omega = np.empty(block), np.empty(block), np.empty(block)
+    for start in range(0, x.shape[0], block):
+        count = min(block, x.shape[0] - start)
+        for i in range(count):
+            r = start + i
+            rest[i], below[i] = _odds(x[r], target[r, 0], gradient[r])
+        _omegas(rest[:count], below[:count], omega[:count])
+        for i in range(count):
+            r = start + i
+            k = target[r, 0]
+            loss[r] = _finish_class(rest[i], below[i], omega[i], k, factor, gradient[r])
 
 
 @reducing
