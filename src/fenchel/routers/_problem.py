@@ -1,0 +1,76 @@
+"""Logits as every router sees them: checked, wide, masked."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..arrays import FloatInfo, check_dtype, dtype_name, narrow, widen
+from ..backend import Array, Backend, backend_of
+from ..operators.softmax import softmax_formula
+from ..parameters import check_array, known_to
+
+__all__ = ["Problem", "open_problem"]
+
+
+class Problem(NamedTuple):
+    """A routing problem: logits in float32 or float64, -inf in rows that take no part."""
+
+    backend: Backend
+    logits: Array
+    routed: Array  # (..., n) boolean
+    float_type: FloatInfo
+    dtype: Any
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens of a group."""
+        return int(self.logits.shape[-2])
+
+    @property
+    def n_experts(self) -> int:
+        """Number of experts."""
+        return int(self.logits.shape[-1])
+
+    def close(self, weight: Array) -> Array:
+        """Return weights in the dtype of the caller's logits."""
+        return narrow(self.backend.namespace, weight, self.float_type, self.dtype)
+
+    def softmax(self) -> Array:
+        """Softmax over the experts; 0 for tokens that take no part."""
+        if 0 in self.logits.shape:
+            return self.logits
+        return softmax_formula(self.backend, self.logits, 1.0)
+
+
+def open_problem(logits: Array, where: Array | None, *others: Any) -> Problem:
+    """Check the logits and the mask; `others` are further arrays, or None."""
+    given = [value for value in (where, *others) if hasattr(value, "dtype")]
+    backend = backend_of(logits, *given)
+    info = check_dtype("logits", logits)
+    if logits.ndim < 2 or logits.shape[-1] == 0:
+        raise ValueError(
+            "`logits` must have the shape (..., n, m) with at least one expert; "
+            f"got {tuple(logits.shape)}"
+        )
+    xp = backend.namespace
+    wide = widen(xp, known_to(backend, logits), info)
+    routed = xp.any(backend.stop_gradient(wide) != float("-inf"), axis=-1)
+    if where is not None:
+        mask = _token_mask(backend, where, tuple(logits.shape[:-1]))
+        routed = xp.logical_and(routed, mask)
+        wide = xp.where(routed[..., None], wide, xp.full_like(wide, float("-inf")))
+    return Problem(backend, wide, routed, info, logits.dtype)
+
+
+def _token_mask(backend: Backend, where: Array, shape: tuple[int, ...]) -> Array:
+    check_array("where", where, backend)
+    xp = backend.namespace
+    if not xp.isdtype(where.dtype, "bool"):
+        raise TypeError(f"`where` must be boolean; got {dtype_name(where)}")
+    given = tuple(where.shape)
+    tail = zip(given[::-1], shape[::-1], strict=False)
+    if len(given) > len(shape) or any(a not in (1, b) for a, b in tail):
+        raise ValueError(
+            f"`where` must broadcast to the shape {shape} of the tokens; got shape {given}"
+        )
+    return xp.broadcast_to(where, shape)
