@@ -17,7 +17,7 @@ Array = Any
 Shape = tuple[int, ...]
 
 
-@register_dataclass(static=("seed", "slot", "stream"))
+@register_dataclass(static=("seed", "slot"))
 @dataclass(frozen=True)
 class RandomStream:
     """Random numbers from a seed and a position, the same on every library.
@@ -36,7 +36,9 @@ class RandomStream:
     slot
         Which draw within the step, in [0, 2^32).
     stream
-        Which of many independent streams, in [0, 2^32).
+        Which of many independent streams, in [0, 2^32); may be an integer array, also traced. Where
+        `step` and `stream` are arrays of shape (b, ...), the shape of what is drawn begins with it:
+        each entry draws what a stream of its own would.
 
     Raises
     ------
@@ -103,12 +105,12 @@ class RandomStream:
         ------
         TypeError
             If `like` is not a floating array.
+        ValueError
+            If the shape does not begin with that of the position of the stream.
         """
         info, xp = check_dtype("like", like), backend_of(like).namespace
-        double = info.name == "float64"
-        parts = self._uniform(prod(shape), like, double)
-        flat = xp.reshape(xp.stack(parts, axis=-1), (-1,))[: prod(shape)]
-        return xp.reshape(narrow(xp, flat, info, like.dtype), shape)
+        parts = self._uniform(self._count(shape), like, info.name == "float64")
+        return narrow(xp, self._arranged(xp, parts, shape), info, like.dtype)
 
     def normal(self, shape: Shape, *, like: Array) -> Array:
         """Return standard normal numbers, by the method of Box and Muller.
@@ -129,17 +131,38 @@ class RandomStream:
         ------
         TypeError
             If `like` is not a floating array.
+        ValueError
+            If the shape does not begin with that of the position of the stream.
         """
         info, xp = check_dtype("like", like), backend_of(like).namespace
-        double = info.name == "float64"
-        parts = self._uniform(prod(shape), like, double)
+        parts = self._uniform(self._count(shape), like, info.name == "float64")
         normals = []
         for radial, angular in zip(parts[::2], parts[1::2], strict=True):
             radius = xp.sqrt(-2.0 * xp.log1p(-radial))  # 1 - u is in (0, 1]
             angle = 2.0 * pi * angular
             normals += [radius * xp.cos(angle), radius * xp.sin(angle)]
-        flat = xp.reshape(xp.stack(normals, axis=-1), (-1,))[: prod(shape)]
-        return xp.reshape(narrow(xp, flat, info, like.dtype), shape)
+        return narrow(xp, self._arranged(xp, normals, shape), info, like.dtype)
+
+    def _lead(self) -> Shape:
+        """Shape of the position: () for one stream."""
+        shapes = {tuple(getattr(place, "shape", ())) for place in (self.step, self.stream)}
+        return max(shapes, key=len)
+
+    def _count(self, shape: Shape) -> int:
+        """Return how many numbers each stream draws."""
+        lead = self._lead()
+        if tuple(shape[: len(lead)]) != lead:
+            raise ValueError(
+                f"`shape` must begin with the shape {lead} of the position of the stream; "
+                f"got {tuple(shape)}"
+            )
+        return prod(shape[len(lead) :])
+
+    def _arranged(self, xp: Any, parts: list[Array], shape: Shape) -> Array:
+        """Return numbers by block in the order and shape that they are drawn in."""
+        mixed = xp.stack(parts, axis=-1)
+        flat = xp.reshape(mixed, (*self._lead(), mixed.shape[-2] * mixed.shape[-1]))
+        return xp.reshape(flat[..., : self._count(shape)], shape)
 
     def _uniform(self, count: int, like: Array, double: bool) -> list[Array]:
         """Uniform numbers by block: two a block in float64, four in float32."""
@@ -161,7 +184,8 @@ class RandomStream:
         def number(value: Any) -> Array:
             if isinstance(value, int):
                 return xp.asarray(value, dtype=dtype, device=device)
-            return xp.astype(value, dtype)
+            place = xp.astype(value, dtype)
+            return xp.expand_dims(place, axis=-1) if place.ndim else place
 
         block = xp.arange(blocks, dtype=dtype, device=device)
         counter = [block, number(self.step), number(self.slot), number(self.stream)]
