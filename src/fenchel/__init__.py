@@ -11,6 +11,7 @@ from ._lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import (
+        alignment,
         arrays,
         autodiff,
         convex,
@@ -61,6 +62,7 @@ _HOME = {
     ),
 }
 _ROOMS = (
+    "alignment",
     "arrays",
     "autodiff",
     "convex",
@@ -79,6 +81,7 @@ _ROOMS = (
 )
 
 __all__ = [
+    "alignment",
     "arrays",
     "autodiff",
     "backend_of",

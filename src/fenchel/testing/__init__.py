@@ -6,6 +6,7 @@ from . import strategies
 from .catalogue import operators
 from .check import Outcome, check_operator
 from .conformance import conformance
+from .enumerated import EnumeratedLanguage, EnumeratedPolicy
 from .operator import Operator, Registry
 from .portability import portability_report
 from .report import Agreement, Check, Report
@@ -15,6 +16,8 @@ from .transformation import Probe, Transformation
 __all__ = [
     "Agreement",
     "Check",
+    "EnumeratedLanguage",
+    "EnumeratedPolicy",
     "Operator",
     "Outcome",
     "Probe",

@@ -1,0 +1,147 @@
+"""Which pair losses there are, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+__all__ = ["PairLoss", "find", "pair_loss_names", "register_pair_loss"]
+
+Array = Any
+Formula = Callable[..., Any]
+
+_MODULES = ("logistic", "quadratic", "margin", "separate", "fenchel_young")
+_ADDED: dict[str, PairLoss] = {}
+
+
+@dataclass(frozen=True)
+class PairLoss:
+    """A loss of pairs.
+
+    Parameters
+    ----------
+    value
+        ``value(a, b, beta, **options)``, the loss of each pair from the log-ratios of the preferred
+        and the other response. It need not know of labels: those are mixed outside.
+    slopes
+        Its two derivatives, a function of the same arguments; None leaves them to the library.
+    difference
+        Whether it depends on a - b alone.
+    labels
+        Whether it takes ``prob`` itself, as it is not linear in it.
+    noise
+        Whether it takes ``label_smoothing`` itself: a number that it checks.
+    lengths
+        Whether it must be given lengths.
+    aliases
+        Other names.
+    """
+
+    value: Formula
+    slopes: Formula | None = None
+    difference: bool = True
+    labels: bool = False
+    noise: bool = False
+    lengths: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+@cache
+def _built_in() -> dict[str, PairLoss]:
+    package = __name__.rpartition(".")[0]
+    table: dict[str, PairLoss] = {}
+    for module in _MODULES:
+        for name, loss in import_module(f".{module}", package).LOSSES.items():
+            table |= dict.fromkeys((name, *loss.aliases), loss)
+    return table
+
+
+def find(name: str) -> PairLoss:
+    """Return the loss of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    loss = _ADDED.get(name) or _built_in().get(name)
+    if loss is None:
+        raise ValueError(f"`name` must be one of {', '.join(pair_loss_names())}; got {name!r}")
+    return loss
+
+
+def pair_loss_names(*, aliases: bool = True) -> tuple[str, ...]:
+    """Return the names that `pair_loss` knows.
+
+    Parameters
+    ----------
+    aliases
+        Whether the other names of a loss are listed too.
+
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> "dpo" in pair_loss_names(), "sigmoid" in pair_loss_names(aliases=False)
+    (True, False)
+    """
+    table = {**_built_in(), **_ADDED}
+    own = [name for name, loss in table.items() if aliases or name not in loss.aliases]
+    return tuple(sorted(own))
+
+
+def register_pair_loss(
+    name: str | Formula, value: Formula | None = None, /, *, slopes: Formula | None = None
+) -> Formula:
+    """Make a loss of pairs known to `pair_loss`; also a decorator.
+
+    Parameters
+    ----------
+    name
+        Its name; by default that of the function.
+    value
+        ``value(a, b, beta, **options) -> loss`` of each pair, elementwise in the log-ratios a of
+        the preferred and b of the other response. Soft labels, label noise, lengths and reductions
+        are seen to outside.
+    slopes
+        Its derivatives (in a, in b), a function of the same arguments; by default the library
+        differentiates.
+
+    Returns
+    -------
+    callable
+        The function, or the decorator where only a name is given.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not callable.
+    ValueError
+        If the name is that of a built-in loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fenchel.alignment import pair_loss, register_pair_loss
+    >>> @register_pair_loss("exponential")
+    ... def exponential(a, b, beta):
+    ...     return np.exp(-beta * (a - b))
+    >>> float(pair_loss("exponential", np.asarray([1.0]), np.asarray([1.0]), beta=0.1))
+    1.0
+    """
+    if not isinstance(name, str):
+        return register_pair_loss(name.__name__, name, slopes=slopes)
+    if value is None:
+        return lambda function: register_pair_loss(name, function, slopes=slopes)
+    if not callable(value):
+        raise TypeError(f"`value` must be callable; got {type(value).__qualname__}")
+    if name in _built_in():
+        raise ValueError(f"`name` must not be that of a built-in loss; got {name!r}")
+    _ADDED[name] = PairLoss(value, slopes)
+    return value
