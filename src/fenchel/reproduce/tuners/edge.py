@@ -90,20 +90,23 @@ def _squared_claims(found: dict[str, list[Trace]]) -> Iterator[Claim]:
     said = "squared loss: sharpness over the best constant's,"
     yield Claim(f"{said} greedy", relative("greedy"), ">=", 1.8)
     yield Claim(f"{said} Armijo", relative("Armijo"), ">=", 1.3)
-    yield Claim(f"{said} CDAT at the edge", relative("CDAT 2"), "<=", 0.6)
     yield Claim(f"{said} CDAT without a guard", relative("CDAT 2, plain"), "<=", 0.6)
+    # The overshoots that the guard refuses are those that flatten: fewer of them, and a lower loss.
+    yield Claim(f"{said} CDAT", relative("CDAT 2"), "<=", 0.85)
     for name, traces_, low, high in (
         ("constant", best, 1.9, 2.1),
         ("CDAT at 2", found["CDAT 2"], 1.95, 2.3),
+        ("CDAT at 2 without a guard", found["CDAT 2, plain"], 1.95, 2.3),
         ("CDAT at 1.9", found["CDAT 1.9"], 1.9, 2.05),
     ):
         edge = mean(t.edge for t in traces_)
         yield Claim(f"squared loss: learning rate times sharpness, {name}", edge, ">=", low)
         yield Claim(f"squared loss: learning rate times sharpness, {name}", edge, "<=", high)
-    ratio = mean(t.final() for t in found["CDAT 2"]) / mean(t.final() for t in best)
-    yield Claim("squared loss: CDAT's loss over the best constant's", ratio, "<=", 1.4)
-    growth = mean(_growth(t) for t in found["CDAT 2"])
-    yield Claim("squared loss: growth of CDAT's learning rate, a warm-up", growth, ">=", 2.5)
+    for name, said in (("CDAT 2", "CDAT"), ("CDAT 2, plain", "CDAT without a guard")):
+        ratio = mean(t.final() for t in found[name]) / mean(t.final() for t in best)
+        yield Claim(f"squared loss: {said}, loss over the best constant's", ratio, "<=", 1.4)
+        growth = mean(_growth(t) for t in found[name])
+        yield Claim(f"squared loss: {said}, growth of the rate, a warm-up", growth, ">=", 2.5)
 
 
 def _growth(trace: Trace) -> float:
