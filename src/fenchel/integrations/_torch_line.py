@@ -12,25 +12,47 @@ from torch import Tensor
 
 from fenchel.autodiff import stop_gradient
 
-__all__ = ["Line", "flat_norm"]
+__all__ = ["Line", "flat_norm", "shift"]
+
+
+# Squares of norms in this range are floats of single precision too.
+_SMALL, _LARGE = 1e-9, 1e9
 
 
 def flat_norm(tensors: list[Tensor]) -> float:
     """Return the norm of all entries; nothing overflows on the way."""
-    if not tensors:
+    filled = [t for t in tensors if t.numel()]
+    if not filled:
         return 0.0
-    largest = max(float(t.abs().max()) if t.numel() else 0.0 for t in tensors)
+    norms = [torch.linalg.vector_norm(t, dtype=_wide(t)) for t in filled]
+    plain = float(torch.linalg.vector_norm(torch.stack([n.to(norms[0]) for n in norms])))
+    if _SMALL < plain < _LARGE:
+        return plain
+    largest = max(float(t.abs().max()) for t in filled)
     if not 0.0 < largest < inf:
         return largest
-    total = sum(float((t / largest).square().sum(dtype=torch.float64)) for t in tensors)
+    total = sum(float((t / largest).square().sum(dtype=torch.float64)) for t in filled)
     return float(largest * total**0.5)
 
 
-def _dot(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    total = torch.zeros((), dtype=torch.float64)
-    for x, y in zip(a, b, strict=True):
-        total = total.to(x.device) + (x * y).sum(dtype=torch.float64)
-    return total
+def _wide(t: Tensor) -> torch.dtype:
+    return t.dtype if t.dtype == torch.float64 else torch.float32
+
+
+def _dot(a: list[Tensor], b: list[Tensor]) -> float:
+    """Return the sum of products, half types in single precision."""
+    products = [
+        torch.dot(x.to(_wide(x)).reshape(-1), y.to(_wide(x)).reshape(-1)).to(torch.float64)
+        for x, y in zip(a, b, strict=True)
+    ]
+    return float(torch.stack([d.to(products[0]) for d in products]).sum()) if products else 0.0
+
+
+def shift(out: Tensor, w: Tensor, factor: float, u: Tensor) -> None:
+    """Write w + factor u; a factor beyond the range of the dtype is infinite."""
+    if abs(factor) > torch.finfo(_wide(w)).max:
+        factor = inf if factor > 0 else -inf
+    torch.add(w, u, alpha=factor, out=out)
 
 
 class Line:
@@ -56,7 +78,8 @@ class Line:
             p.grad = g
         self._value, self._slope = float(self.loss), 0.0
         self._second: float | None = None
-        self._unit: list[Tensor] = []
+        self._course: list[Tensor] = []  # the direction, divided by its size / `_size`
+        self._size = 1.0
         self._start: list[Tensor] | None = None
         self._longest, self.length = inf, 1.0
 
@@ -64,8 +87,10 @@ class Line:
         """Choose the direction u; beyond the decay of the weights there is no value."""
         size = flat_norm(direction)
         self.length = size
-        self._unit = [u / (size or 1.0) for u in direction]
-        self._slope = float(_dot(self.gradient, self._unit))
+        moderate = _SMALL < size < _LARGE
+        self._course = direction if moderate else [u / (size or 1.0) for u in direction]
+        self._size = size if moderate else 1.0
+        self._slope = _dot(self.gradient, self._course) / self._size
         if decay is not None and size > 0:
             lost = flat_norm(decay)
             self._longest = size * flat_norm(list(self._params)) / lost if lost else inf
@@ -91,20 +116,22 @@ class Line:
             self._move(place)
             loss = self._closure_with_graph()
             gradient = self._gradient_of(loss, keep=False)
-            return float(loss.detach()), float(_dot(gradient, self._unit)), 0.0
+            return float(loss.detach()), _dot(gradient, self._course) / self._size, 0.0
         if self._second is None:
             self._second = self._curvature()
         return self._value, self._slope, self._second
 
     def _curvature(self) -> float:
+        pairs = zip(self._live, self._course, strict=True) if self._live else ()
+        curved = [(g, u) for g, u in pairs if g.requires_grad]
+        if not curved:  # the loss is linear
+            return 0.0
+        slopes, course = zip(*curved, strict=True)
         with torch.enable_grad():
-            along = _dot(self._live, self._unit) if self._live else None
-            if along is None or not along.requires_grad:  # the loss is linear
-                return 0.0
             products = torch.autograd.grad(
-                along, self._params, retain_graph=True, materialize_grads=True
+                slopes, self._params, course, retain_graph=True, materialize_grads=True
             )
-        return float(_dot(list(products), self._unit))
+        return _dot(list(products), self._course) / self._size / self._size
 
     def _value_at(self, place: float) -> float:
         if place == 0.0:
@@ -119,8 +146,8 @@ class Line:
             # The graph of the gradient holds the parameters as they were: it is not needed again.
             self._live = []
             self._start = [p.detach().clone() for p in self._params]
-        for p, w, u in zip(self._params, self._start, self._unit, strict=True):
-            p.copy_(w + place * u)
+        for p, w, u in zip(self._params, self._start, self._course, strict=True):
+            shift(p, w, place / self._size, u)
 
     def _closure_with_graph(self) -> Tensor:
         with torch.enable_grad():

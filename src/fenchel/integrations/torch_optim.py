@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fenchel import tuners
 from fenchel.trees import flatten, leaves, unflatten
 from fenchel.tuners._directions import course_of, start
 
-from ._torch_line import Line, flat_norm
+from ._torch_line import Line, flat_norm, shift
 
 __all__ = ["CDAT", "Armijo", "Polyak", "QuadraticGreedy", "StrongWolfe", "Tuned"]
 
@@ -119,9 +120,9 @@ class Tuned(torch.optim.Optimizer):
         params = self._params()
         line = Line(closure, params, curved=self._wants_curvature())
         gradient = line.gradient
-        sound = all(bool(torch.isfinite(g).all()) for g in gradient)
+        norm = flat_norm(gradient)
         # A gradient that is not finite must not reach the state of the base.
-        direction, decay = self._course(params, gradient) if sound else (gradient, None)
+        direction, decay = self._course(params, gradient) if isfinite(norm) else (gradient, None)
         line.aim(direction, decay)
         self._tuner = replace(self._tuner, base=_Ahead(line.length))
         try:
@@ -131,11 +132,10 @@ class Tuned(torch.optim.Optimizer):
         rate = float(info.learning_rate)
         if rate != 0.0:
             for i, p in enumerate(params):
-                p.add_(direction[i], alpha=rate)
+                shift(p, p, rate, direction[i])
                 if decay is not None:
-                    p.add_(decay[i], alpha=rate)
-        norm = np.asarray(flat_norm(gradient), dtype=info.value.dtype)
-        self.info = info._replace(grad_norm=norm)
+                    shift(p, p, rate, decay[i])
+        self.info = info._replace(grad_norm=np.asarray(norm, dtype=info.value.dtype))
         for group in self.param_groups:
             group["lr"] = rate
         return line.loss
