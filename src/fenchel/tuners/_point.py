@@ -146,28 +146,32 @@ def _safe_norm(ops: Any, tree: Tree) -> Scalar:
 class Unit(NamedTuple):
     """A direction as `scale` times `direction`, whose own norm is `size` and moderate."""
 
-    direction: Tree
+    given: Tree
     scale: Scalar
     size: Scalar
+    divided: bool
+
+    @property
+    def direction(self) -> Tree:
+        """The container itself: divided where it is used, so that nothing is kept for a branch."""
+        return map_leaves(self._over_scale, self.given) if self.divided else self.given
+
+    def _over_scale(self, x: Any) -> Any:
+        if not is_array(x):
+            return x / self.scale
+        xp = backend_of(x).namespace
+        wide = _wide(xp, x)
+        factor = xp.astype(self.scale, wide.dtype) if is_array(self.scale) else self.scale
+        return xp.astype(wide / factor, x.dtype)
 
 
 def normalised(ops: Any, tree: Tree, size: Scalar) -> Unit:
     """Return a direction with its size taken out, where that may lie outside a moderate range."""
     one = ops.number(1.0)
     if not ops.traced and (_SMALL < size < _LARGE or not 0.0 < size < float("inf")):
-        return Unit(tree, one, size)
+        return Unit(tree, one, size, False)
     usable = (size > 0) & ops.is_finite(size)
-    safe = ops.where(usable, size, one)
-
-    def divided(x: Any) -> Any:
-        if not is_array(x):
-            return x / safe
-        xp = backend_of(x).namespace
-        wide = _wide(xp, x)
-        factor = xp.astype(safe, wide.dtype) if is_array(safe) else safe
-        return xp.astype(wide / factor, x.dtype)
-
-    return Unit(map_leaves(divided, tree), safe, ops.where(usable, one, size))
+    return Unit(tree, ops.where(usable, size, one), ops.where(usable, one, size), True)
 
 
 def move(ops: Any, params: Tree, rate: Scalar, step: Tree, taken: Any = True) -> Tree:
