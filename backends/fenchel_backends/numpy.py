@@ -14,7 +14,7 @@ import numpy as np
 from fenchel.kernels import kernels_enabled
 
 from .generic import GenericBackend
-from .kernels import class_losses, rows
+from .kernels import class_losses, rows, streams
 
 __all__ = ["BACKEND", "NumPyBackend"]
 
@@ -62,6 +62,14 @@ class NumPyBackend(GenericBackend):
         """Loss of class indices; the last argument serves libraries that record derivatives."""
         pair = self.class_loss(*arguments[:-1])
         return None if pair is None else pair[0]
+
+    def stream_normals(self, stream: Any, shape: tuple[int, ...], like: Any) -> Any:
+        """Normal numbers of a `RandomStream` in one pass (see `kernels.streams`)."""
+        return streams.stream_normals(stream, shape, like.dtype) if kernels_enabled() else None
+
+    def mixture_step(self, *arguments: Any) -> Any:
+        """Langevin step of a Gaussian mixture in one pass (see `kernels.streams`)."""
+        return streams.mixture_step(*arguments) if kernels_enabled() else None
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape, where numba is installed."""

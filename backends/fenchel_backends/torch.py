@@ -18,7 +18,7 @@ from torch import Tensor
 from fenchel.kernels import kernels_enabled
 
 from . import torch_jacobian
-from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers
+from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers, torch_streams
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -237,6 +237,18 @@ class TorchBackend:
         if torch.compiler.is_compiling() or not kernels_enabled():
             return None
         return torch_losses.torch_class_loss_value(*arguments)
+
+    def stream_normals(self, stream: Any, shape: tuple[int, ...], like: Array) -> Array | None:
+        """Normal numbers of a `RandomStream` in one pass, on plain CPU tensors."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_streams.torch_stream_normals(stream, shape, like)
+
+    def mixture_step(self, *arguments: Any) -> Array | None:
+        """Langevin step of a Gaussian mixture in one pass, on plain CPU tensors."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_streams.torch_mixture_step(*arguments)
 
     def eager_rule(self, rule: Any, formula: Callable[..., Any], *inputs: Array) -> Array | None:
         """Rule of several inputs where plain eager reverse mode is what is active."""

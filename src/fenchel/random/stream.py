@@ -134,8 +134,13 @@ class RandomStream:
         ValueError
             If the shape does not begin with that of the position of the stream.
         """
-        info, xp = check_dtype("like", like), backend_of(like).namespace
-        parts = self._uniform(self._count(shape), like, info.name == "float64")
+        info, backend = check_dtype("like", like), backend_of(like)
+        xp, count = backend.namespace, self._count(shape)
+        at_once = getattr(backend, "stream_normals", None)
+        drawn = None if at_once is None else at_once(self, shape, like)
+        if drawn is not None:
+            return drawn
+        parts = self._uniform(count, like, info.name == "float64")
         normals = []
         for radial, angular in zip(parts[::2], parts[1::2], strict=True):
             radius = xp.sqrt(-2.0 * xp.log1p(-radial))  # 1 - u is in (0, 1]
