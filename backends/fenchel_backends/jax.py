@@ -18,6 +18,7 @@ from jax.scipy import special as jax_special
 from fenchel.kernels import kernels_enabled
 from fenchel.trees import follow_dataclasses
 
+from . import jax_linear
 from .kernels import rows, xla
 
 __all__ = ["BACKEND", "JaxBackend"]
@@ -84,6 +85,21 @@ class JaxBackend:
             return jnp.zeros_like(primals[0]), image
 
         return zero(x)
+
+    def with_derivatives_of(
+        self, value: Array, formula: Callable[..., Array], *inputs: Array
+    ) -> Array:
+        """Return `value`, with the derivatives of `formula(*inputs)`."""
+
+        @jax.custom_jvp
+        def held(value: Array, *inputs: Array) -> Array:
+            return value
+
+        @held.defjvp
+        def derivative(primals: Any, tangents: Any) -> tuple[Array, Array]:
+            return held(*primals), jax.jvp(formula, primals[1:], tangents[1:])[1]
+
+        return held(value, *inputs)
 
     def vmap(self, f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Any:
         """Map `f` over an axis."""
@@ -165,6 +181,10 @@ class JaxBackend:
         if not _known(arguments[0]) or any(map(callable, options.values())):
             return formula(self, *arguments, **options)
         return _program(formula, static, kernels_enabled())(*arguments, **options)
+
+    def linear_map(self, apply: Any, transpose: Any, x: Array, *constants: Array) -> Array:
+        """Apply a linear function whose transpose is written by hand."""
+        return jax_linear.linear_map(self, apply, transpose, x, *constants)
 
     def fused(self, name: str, x: Array) -> None:
         """Return None: XLA fuses the formula."""

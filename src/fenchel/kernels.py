@@ -12,10 +12,12 @@ from .contract import Array, Backend
 __all__ = [
     "eager_rule",
     "kernels_enabled",
+    "linear_map",
     "reference_kernel",
     "solver_kernel",
     "structure_kernel",
     "use_kernels",
+    "with_derivatives_of",
 ]
 
 _KERNELS: ContextVar[bool] = ContextVar("fenchel_kernels", default=True)
@@ -86,6 +88,25 @@ def eager_rule(
     return None if serve is None else serve(rule, formula, *inputs)
 
 
+def linear_map(
+    backend: Backend,
+    apply: Callable[..., Array],
+    transpose: Callable[..., Array],
+    x: Array,
+    *constants: Array,
+) -> Array:
+    """Return `apply(backend, x, *constants)`, which is linear in `x`, with its transpose by hand.
+
+    `transpose(backend, g, *constants)` takes the place of what would be derived from `apply`, where
+    the adapter can do so, to every order and in turn. Both are functions of a module; the constants
+    are arrays of integers, and batch axes lead in everything.
+    """
+    serve = getattr(backend, "linear_map", None)
+    if serve is None:
+        return apply(backend, x, *constants)
+    return serve(apply, transpose, x, *constants)
+
+
 def solver_kernel(backend: Backend, solver: Callable[..., Any]) -> Callable[..., Any]:
     """Return an iterative solver bound to its backend, like `reference_kernel`.
 
@@ -97,3 +118,15 @@ def solver_kernel(backend: Backend, solver: Callable[..., Any]) -> Callable[...,
     if opaque is not None:
         return opaque(solver)  # type: ignore[no-any-return]
     return reference_kernel(backend, solver)
+
+
+def with_derivatives_of(
+    backend: Backend, value: Array, formula: Callable[..., Array], *inputs: Array
+) -> Array:
+    """Return `value`, a constant, with the derivatives of `formula(*inputs)`, which equals it.
+
+    The formula is a function of all arrays that it uses. Where the adapter can tell that nothing is
+    differentiated, inside a compiled program too, it costs nothing.
+    """
+    serve = getattr(backend, "with_derivatives_of", None)
+    return formula(*inputs) if serve is None else serve(value, formula, *inputs)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..backend import Array, Backend, compiled
-from ..kernels import solver_kernel
+from ..kernels import solver_kernel, with_derivatives_of
 from ..parameters import known_to
 from .bipartite import Bipartite
 from .matrices import Matrices
@@ -117,7 +117,12 @@ def _implicit(
     v, plan = backend.stop_gradient(v), backend.stop_gradient(plan)
     if constant or not _differentiates(backend):
         return plan
-    return _corrected(backend, problem, v, plan)
+
+    def corrected(z: Array, a: Array, b: Array, v: Array, plan: Array) -> Array:
+        fixed = backend.stop_gradient(v), backend.stop_gradient(plan)
+        return _corrected(backend, problem._replace(z=z, a=a, b=b), *fixed)
+
+    return with_derivatives_of(backend, plan, corrected, problem.z, problem.a, problem.b, v, plan)
 
 
 def _differentiates(backend: Backend) -> bool:
