@@ -22,7 +22,8 @@ def divergence_score(
 
     With :math:`u = e^\rho` this is :math:`f'(u)` up to a constant, which a loss of differences does
     not see: :math:`\rho` (reverse KL), :math:`1 - e^{-\rho}` (forward KL),
-    :math:`\log \sigma(\rho)` (Jensen-Shannon), :math:`(e^{(\alpha - 1) \rho} - 1)/(\alpha - 1)` (alpha; :math:`\rho` at 1).
+    :math:`\log \sigma(\rho)` (Jensen-Shannon),
+    :math:`(e^{(\alpha - 1) \rho} - 1)/(\alpha - 1)` (alpha; :math:`\rho` at 1).
 
     Parameters
     ----------
