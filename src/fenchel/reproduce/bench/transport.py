@@ -13,7 +13,7 @@ from .case import Case, Contender, carried, fresh_rows, installed
 __all__ = ["TITLE", "cases"]
 
 TITLE = "Projections on the Birkhoff polytope, normal scores, float32, all under jax.jit"
-SIZES = (10, 50, 100, 200)
+SIZES = (10, 50, 100)
 # The peer's own tolerance is 1e-3; with this one its columns are about as exact as ours.
 SHARP = {"maxiter": 5000, "tol": 1e-6}
 
@@ -47,6 +47,8 @@ def _at_two_tolerances(project: Callable[..., Any], n: int) -> tuple[Contender, 
         return project(x, (ones, ones), make_solver=lambda f: lbfgs(f, **SHARP))
 
     loose = _compiled("jaxopt, tol 1e-3", lambda x: project(x, (ones, ones)), n)
+    if n > 50:  # its line search takes seconds there
+        return (loose,)
     return loose, _compiled("jaxopt, tol 1e-6", sharp, n)
 
 
