@@ -12,18 +12,46 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .auxiliary import gshard_loss, importance_loss, switch_loss, z_loss
+    from .capacity import expert_capacity
+    from .controllers import BiasBalance, SparsityControl
+    from .load import load_loss
     from .route import route
     from .routing import Routing
     from .segments import Segments
+    from .soft import SoftRouting, soft_route
+    from .sparsity import sparsity_loss
     from .stats import RoutingStats
 
 _HOME = {
+    "auxiliary": ("gshard_loss", "importance_loss", "switch_loss", "z_loss"),
+    "capacity": ("expert_capacity",),
+    "controllers": ("BiasBalance", "SparsityControl"),
+    "load": ("load_loss",),
+    "soft": ("SoftRouting", "soft_route"),
+    "sparsity": ("sparsity_loss",),
     "route": ("route",),
     "routing": ("Routing",),
     "segments": ("Segments",),
     "stats": ("RoutingStats",),
 }
 
-__all__ = ["Routing", "RoutingStats", "Segments", "route"]
+__all__ = [
+    "BiasBalance",
+    "Routing",
+    "RoutingStats",
+    "Segments",
+    "SoftRouting",
+    "SparsityControl",
+    "expert_capacity",
+    "gshard_loss",
+    "importance_loss",
+    "load_loss",
+    "route",
+    "soft_route",
+    "sparsity_loss",
+    "switch_loss",
+    "z_loss",
+]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)
