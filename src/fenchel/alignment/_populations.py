@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import backend_of
-from ._logits import index_dtype
 
 __all__ = ["ancestors", "effective_size"]
 
@@ -37,8 +36,10 @@ def ancestors(log_weights: Array, uniform: Array) -> Array:
     share = reached / reached[..., -1:]
     # Places j in [ends[i - 1], ends[i]) are those with (j + u) / N below the share of i.
     ends = xp.ceil(n * share - uniform)
-    places = xp.arange(n, device=backend.device_of(log_weights))
+    places = xp.arange(n, device=backend.device_of(log_weights), dtype=w.dtype)
     ends = xp.where((ends > n) | (places == n - 1), xp.full_like(ends, n), ends)
-    ids = xp.astype(xp.where(ends < 0, xp.zeros_like(ends), ends), index_dtype(backend, w))
-    passed = backend.segment_sum(xp.ones_like(w), ids, n + 1)[..., :n]
-    return xp.astype(xp.cumulative_sum(passed, axis=-1), ids.dtype)
+    # Place j descends from the first i with ends[i] > j: there are as many ends up to j, which
+    # is what a stable sort of both sets j back by.
+    both = xp.concat((ends, xp.broadcast_to(places, ends.shape)), axis=-1)
+    rank = xp.argsort(xp.argsort(both, axis=-1, stable=True), axis=-1)[..., n:]
+    return rank - xp.arange(n, device=backend.device_of(log_weights), dtype=rank.dtype)

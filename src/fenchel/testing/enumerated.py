@@ -247,7 +247,7 @@ class EnumeratedLanguage:
         xp = backend_of(table).namespace
 
         def next_logits(tokens: Array) -> Array:
-            number = self._prefix_numbers(xp, tokens[:, : self.max_length])
+            number = self._prefix_numbers(xp, tokens)
             out = xp.any(tokens == self.end_token, axis=-1)
             if tokens.shape[1] >= self.max_length:
                 out = xp.ones_like(out)
