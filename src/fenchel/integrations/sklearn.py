@@ -1,4 +1,4 @@
-"""Linear models for scikit-learn under any Fenchel-Young or Fitzpatrick loss."""
+"""Estimators for scikit-learn: linear models under any loss, and monotone calibration."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fenchel import losses
 
+from ._calibrator import IsotonicCalibrator
 from ._linear import LinearFit, fit_linear
 
-__all__ = ["FenchelYoungClassifier", "LabelProportionRegressor"]
+__all__ = ["FenchelYoungClassifier", "IsotonicCalibrator", "LabelProportionRegressor"]
 
 NAMED = {
     "logistic": losses.logistic,
