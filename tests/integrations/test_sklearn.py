@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.svm import LinearSVC  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 import fenchel  # noqa: E402
@@ -147,3 +148,23 @@ def test_inputs_are_not_written():
     with fenchel.use_kernels(False):
         FenchelYoungClassifier().fit(x, y)
     FenchelYoungClassifier().fit(x, y)
+
+
+def test_the_hinge_is_minimised_in_spite_of_its_kinks():
+    """The solver of liblinear is an independent one, without an intercept alone."""
+    x, y = load_iris(return_X_y=True)
+    x = x - x.mean(axis=0)
+    peer = LinearSVC(
+        multi_class="crammer_singer",
+        C=1.0 / (len(y) * 1e-2),
+        fit_intercept=False,
+        max_iter=1_000_000,
+        tol=1e-10,
+    ).fit(x, y)
+    ours = FenchelYoungClassifier("hinge", ridge=1e-2, fit_intercept=False).fit(x, y)
+
+    def objective(coefficients):
+        return losses.hinge(x @ coefficients.T, y) + 0.005 * (coefficients**2).sum()
+
+    assert objective(ours.coef_) <= objective(peer.coef_) + 1e-4
+    assert (ours.predict(x) == peer.predict(x)).mean() > 0.97

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fenchel import losses
 
 from ._calibrator import IsotonicCalibrator
+from ._envelope import Envelope, stages
 from ._linear import LinearFit, fit_linear
 
 __all__ = ["FenchelYoungClassifier", "IsotonicCalibrator", "LabelProportionRegressor"]
@@ -79,22 +80,26 @@ class _LinearModel(BaseEstimator):  # type: ignore[misc]
         total = row_weights.sum()
         if not total > 0:
             raise ValueError("`sample_weight` must have a positive sum; got 0")
-        fit = fit_linear(
-            _loss_of(self.loss),
-            x,
-            target,
-            outputs,
-            ridge=float(self.ridge),
-            row_weights=(row_weights / total).astype(x.dtype),
-            fit_intercept=self.fit_intercept,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            polish=True,
-            start=self._start(x.shape[1], outputs),
-        )
+        fit, iterations = self._start(x.shape[1], outputs), 0
+        for loss in stages(_loss_of(self.loss)):
+            fit = fit_linear(
+                loss,
+                x,
+                target,
+                outputs,
+                ridge=float(self.ridge),
+                row_weights=(row_weights / total).astype(x.dtype),
+                fit_intercept=self.fit_intercept,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                polish=not isinstance(loss, Envelope),
+                start=fit,
+            )
+            iterations += fit.iterations
+        assert fit is not None  # there is a stage
         self.coef_ = fit.weights.T.astype(x.dtype)
         self.intercept_ = fit.intercept.astype(x.dtype)
-        self.n_iter_ = max(fit.iterations, 1)
+        self.n_iter_ = max(iterations, 1)
 
     def _start(self, features: int, outputs: int) -> LinearFit | None:
         if not self.warm_start or getattr(self, "coef_", np.empty(0)).shape != (outputs, features):
@@ -134,7 +139,7 @@ class FenchelYoungClassifier(ClassifierMixin, _LinearModel):  # type: ignore[mis
         Whether b is fitted.
     max_iter, tol : int, float
         Iterations of L-BFGS at most, and the largest gradient entry at which it stops; Newton
-        steps follow.
+        steps follow. The hinge has kinks: it is smoothed, less and less, to within 1e-3 of itself.
     warm_start : bool
         Whether a new fit starts from the last one.
     sparse_output : bool
