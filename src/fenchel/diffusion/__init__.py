@@ -14,14 +14,16 @@ from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from ..random import RandomStream
+    from ._loop_state import Diagnostics, ImplicitState
     from .adjoint import PathGradient, sde_adjoint
     from .compare import GradientReport, compare_gradients
     from .denoising import DenoisingSampler
     from .energies import Energy, GaussianMixture, MLPEnergy
     from .gradients import implicit_expectation, implicit_gradient
+    from .kl import KLToReference
     from .langevin import LangevinSampler, langevin_step
-    from .loop import Diagnostics, ImplicitDiffusion, ImplicitState
-    from .objectives import Entropy, KLToReference, Objective, Reward
+    from .loop import ImplicitDiffusion
+    from .objectives import Entropy, Objective, Reward
     from .optimizers import Descent
     from .path_kl import PathKL
     from .reweighting import effective_sample_size, importance_weights, resample
@@ -35,8 +37,10 @@ _HOME = {
     "energies": ("Energy", "GaussianMixture", "MLPEnergy"),
     "gradients": ("implicit_expectation", "implicit_gradient"),
     "langevin": ("LangevinSampler", "langevin_step"),
-    "loop": ("Diagnostics", "ImplicitDiffusion", "ImplicitState"),
-    "objectives": ("Entropy", "KLToReference", "Objective", "Reward"),
+    "_loop_state": ("Diagnostics", "ImplicitState"),
+    "kl": ("KLToReference",),
+    "loop": ("ImplicitDiffusion",),
+    "objectives": ("Entropy", "Objective", "Reward"),
     "optimizers": ("Descent",),
     "path_kl": ("PathKL",),
     "reweighting": ("effective_sample_size", "importance_weights", "resample"),

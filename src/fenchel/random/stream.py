@@ -62,7 +62,7 @@ class RandomStream:
     seed: int
     step: Any = 0
     slot: int = 0
-    stream: int = 0
+    stream: Any = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -1,0 +1,74 @@
+"""Random numbers of samplers: a stream whose position is part of the state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..backend import backend_of
+from ..random import RandomStream, integers
+from ..random.philox import working_dtype
+
+__all__ = ["as_stream", "batch_stream", "begun", "joined", "kept"]
+
+Array = Any
+
+
+def as_stream(rng: Any, like: Array) -> RandomStream:
+    """Return the stream of a seed; generators and keys give the seed of one.
+
+    A state that holds a generator could be neither resumed nor compiled.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is not understood.
+    """
+    if isinstance(rng, RandomStream):
+        return rng
+    if isinstance(rng, int) and not isinstance(rng, bool):
+        return RandomStream(rng)
+    seed = integers(rng, 0, 2**31 - 1, (), like=like)
+    # A key inside jit has no value yet: it numbers the stream.
+    return RandomStream(0, stream=seed) if backend_of(seed).is_traced(seed) else _seeded(seed)
+
+
+def _seeded(seed: Array) -> RandomStream:
+    return RandomStream(int(seed))
+
+
+def begun(stream: RandomStream, like: Array) -> RandomStream:
+    """Return a stream with its position as arrays: a compiled step takes any."""
+    backend = backend_of(like)
+    xp, device = backend.namespace, backend.device_of(like)
+
+    def placed(value: Any) -> Array:
+        dtype = working_dtype(backend)
+        if isinstance(value, int):
+            return xp.asarray(value, dtype=dtype, device=device)
+        return xp.astype(value, dtype)
+
+    return replace(stream, step=placed(stream.step), stream=placed(stream.stream))
+
+
+def batch_stream(stream: RandomStream, batch: Array) -> RandomStream:
+    """Return the stream of a batch, which is that of the first batch for number 0."""
+    dtype = stream.stream.dtype
+    number = backend_of(stream.stream).namespace.astype(batch, dtype)
+    return replace(stream, stream=stream.stream + number)
+
+
+def joined(fresh: RandomStream, pending: RandomStream) -> RandomStream:
+    """Return the positions of a fresh batch and of the pending ones behind it."""
+    xp = backend_of(pending.step).namespace
+
+    def both(first: Array, rest: Array) -> Array:
+        return xp.concat([xp.reshape(first, (1,)), rest], axis=0)
+
+    step = both(fresh.step, pending.step)
+    return replace(fresh, step=step, stream=both(fresh.stream, pending.stream))
+
+
+def kept(stream: RandomStream) -> RandomStream:
+    """Return the positions of all slots but the last."""
+    return replace(stream, step=stream.step[:-1], stream=stream.stream[:-1])
