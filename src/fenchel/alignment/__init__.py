@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .generate import CachedModel, Realigned, realign_sample
     from .kl import kl_estimate, kl_exact
     from .logprob import sequence_logprob, shift_labels
+    from .online import GRUPolicy, Metrics, OnlineLoop, OnlineState, Policy, TabularPolicy
     from .pair_losses import (
         divergence_score,
         pair_loss,
@@ -54,6 +55,7 @@ _HOME = {
     "generate": ("CachedModel", "Realigned", "realign_sample"),
     "kl": ("kl_estimate", "kl_exact"),
     "logprob": ("sequence_logprob", "shift_labels"),
+    "online": ("GRUPolicy", "Metrics", "OnlineLoop", "OnlineState", "Policy", "TabularPolicy"),
     "pair_losses": (
         "divergence_score",
         "pair_loss",
@@ -71,12 +73,18 @@ __all__ = [
     "CachedAnnotator",
     "CachedModel",
     "EnsembleAnnotator",
+    "GRUPolicy",
     "LLMAnnotator",
+    "Metrics",
+    "OnlineLoop",
+    "OnlineState",
     "OpenAICompatibleClient",
+    "Policy",
     "Realigned",
     "RuleAnnotator",
     "ScoreAnnotator",
     "Sweep",
+    "TabularPolicy",
     "combine_orders",
     "divergence_score",
     "filter_logits",

@@ -1,0 +1,103 @@
+"""The responses of a step, and what the annotator says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...random import RandomStream
+from ..annotators.protocol import Annotator
+from .policy import items_of, same_item, shown_lengths
+
+__all__ = ["Answers", "Drawn", "ask", "draw_pairs", "lengths_of", "shown"]
+
+Tree = Any
+Array = Any
+
+
+class Drawn(NamedTuple):
+    """Two responses to each prompt, with log-probabilities under policy and reference."""
+
+    first: Any
+    second: Any
+    logp: tuple[Array, Array]
+    ref: tuple[Array, Array]
+
+
+class Answers(NamedTuple):
+    """Annotations of all pairs, NumPy arrays; NaN where none was asked or given."""
+
+    prob: Any
+    known: Any
+    identical: Any
+    bias: Any
+
+
+def draw_pairs(
+    policy: Any,
+    temperature: float,
+    params: Tree,
+    reference: Tree,
+    prompts: Any,
+    streams: tuple[RandomStream, RandomStream],
+) -> Drawn:
+    """Draw two independent responses to each prompt."""
+    first, second = (policy.sample(params, prompts, rng, temperature) for rng in streams)
+    logp, ref = (
+        (policy.logprob(p, prompts, first), policy.logprob(p, prompts, second))
+        for p in (params, reference)
+    )
+    return Drawn(first, second, logp, ref)
+
+
+def shown(
+    policy: Any, decode: Callable[..., Any] | None, prompts: Any, responses: Any
+) -> tuple[list[Any], list[Any]]:
+    """Return prompts and responses as the annotator sees them."""
+    own = decode if decode is not None else getattr(policy, "decode", None)
+    if own is None:
+        return items_of(prompts), items_of(responses)
+    seen = own(prompts, responses)
+    return seen[0], seen[1]
+
+
+def ask(
+    annotator: Annotator,
+    prompts: list[Any],
+    first: list[Any],
+    second: list[Any],
+    instruction: str | None,
+) -> Answers:
+    """Annotate the pairs of different responses."""
+    identical = np.asarray(
+        [same_item(a, b) for a, b in zip(first, second, strict=True)], dtype=bool
+    )
+    prob, bias = np.full(len(first), np.nan), np.full(len(first), np.nan)
+    known = np.zeros(len(first), dtype=bool)
+    rows = np.flatnonzero(~identical)
+    if rows.size:
+        x, a, b = ([column[i] for i in rows] for column in (prompts, first, second))
+        answer = annotator.annotate(x, a, b, instruction)
+        given = np.asarray(answer.prob_first, dtype=np.float64)
+        _check(given, rows.size)
+        prob[rows], bias[rows] = given, np.asarray(answer.position_bias, dtype=np.float64)
+        known[rows] = np.asarray(answer.valid, dtype=bool) & ~np.isnan(given)
+    return Answers(np.where(known, prob, np.nan), known, identical, bias)
+
+
+def _check(prob: Any, count: int) -> None:
+    if prob.shape != (count,):
+        raise ValueError(f"`annotator` must give {count} probabilities; got shape {prob.shape}")
+    outside = prob[(prob < 0) | (prob > 1)]
+    if outside.size:
+        raise ValueError(f"`annotator` must give probabilities in [0, 1]; got {outside[0]:g}")
+
+
+def lengths_of(policy: Any, responses: Any, items: list[Any]) -> Any:
+    """Return the number of tokens of each response: the policy's word, else as it is shown."""
+    own = getattr(policy, "lengths", None)
+    if own is None:
+        return shown_lengths(items)
+    return np.asarray(items_of(own(responses)), dtype=np.float64)

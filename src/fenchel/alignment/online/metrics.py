@@ -1,0 +1,122 @@
+"""What is reported of a step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Metrics", "measure"]
+
+_NAN = float("nan")
+
+
+class Metrics(NamedTuple):
+    """Numbers of one step of the loop; Python floats and integers.
+
+    Parameters
+    ----------
+    loss
+        Mean loss of the pairs that counted, before the first update; NaN if none did.
+    win_rate
+        Of the policy against the reference, from the same pairs by importance weights
+        exp(-log-ratio): no further annotation is paid for. Fewer and fewer pairs say anything as
+        the policies part: see `win_rate_ess`, and `OnlineLoop.win_rate` for a measurement.
+    win_rate_ess
+        Effective share of the pairs in `win_rate`.
+    accuracy
+        Share of the pairs that counted in which the log-ratios agree with the label.
+    kl, kl_k3
+        Estimates of KL(policy, reference) from the responses drawn, the mean of d and of
+        exp(-d) - 1 + d for the log-ratio d.
+    lengths
+        Mean length of the responses.
+    position_bias
+        Mean over the pairs asked in both orders; NaN if there are none.
+    pairs, identical, invalid, ties, used
+        How many pairs were drawn, had the same response twice (and were not asked), had no answer,
+        were ties, and counted.
+    updates
+        Optimiser steps taken.
+    grad_norm
+        Of the first update.
+
+    Examples
+    --------
+    >>> Metrics._fields[:3]
+    ('loss', 'win_rate', 'win_rate_ess')
+    """
+
+    loss: float
+    win_rate: float
+    win_rate_ess: float
+    accuracy: float
+    kl: float
+    kl_k3: float
+    lengths: float
+    position_bias: float
+    pairs: int
+    identical: int
+    invalid: int
+    ties: int
+    used: int
+    updates: int
+    grad_norm: float
+
+
+def measure(
+    ratios: tuple[Any, Any],
+    lengths: Any,
+    prob: Any,
+    known: Any,
+    identical: Any,
+    decision: Any,
+    bias: Any,
+    update: tuple[float, int, float],
+) -> Metrics:
+    """Put the report together, from NumPy arrays."""
+    first, second = (np.asarray(r, dtype=np.float64) for r in ratios)
+    both = np.concatenate([first, second])
+    win_rate, ess = _win_rate(first, second, np.where(identical, 0.5, prob), known | identical)
+    with np.errstate(over="ignore"):
+        k3 = np.expm1(-both) + both
+    used, target = decision.weight > 0, decision.target
+    decided = used & (target != 0.5) & (first != second)
+    agree = (first > second) == (target > 0.5)
+    loss, updates, grad_norm = update
+    return Metrics(
+        loss=loss,
+        win_rate=win_rate,
+        win_rate_ess=ess,
+        accuracy=_mean(agree[decided]),
+        kl=_mean(both),
+        kl_k3=_mean(k3),
+        lengths=_mean(lengths),
+        position_bias=_mean(bias[np.isfinite(bias)]),
+        pairs=len(first),
+        identical=int(identical.sum()),
+        invalid=int((~known & ~identical).sum()),
+        ties=int(decision.tie.sum()),
+        used=int(used.sum()),
+        updates=updates,
+        grad_norm=grad_norm,
+    )
+
+
+def _mean(x: Any) -> float:
+    return float(np.mean(x)) if np.size(x) else _NAN
+
+
+def _win_rate(first: Any, second: Any, prob: Any, known: Any) -> tuple[float, float]:
+    """E[P(y beats y')] for y from the policy and y' from the reference, self-normalised.
+
+    Both responses come from the policy; either takes the part of the reference's, with the weight
+    pi_ref / pi = exp(-d).
+    """
+    d = np.concatenate([second[known], first[known]])
+    wins = np.concatenate([prob[known], 1.0 - prob[known]])
+    if not d.size or not np.isfinite(d).all():
+        return _NAN, _NAN
+    weight = np.exp(d.min() - d)
+    weight /= weight.sum()
+    return float(weight @ wins), float(1.0 / (weight @ weight) / len(d))

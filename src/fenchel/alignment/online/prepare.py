@@ -1,0 +1,60 @@
+"""Checks of the parts of a loop, and what is carried over to the library."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ...backend import Backend
+from ...random import integers
+from ...trees import backend_of_tree, is_array, leaves
+from .._logits import constant_like
+from .draw import Drawn
+from .labels import Decision
+from .state import Batch
+
+__all__ = ["batch_of", "check_parts", "seed_from"]
+
+Tree = Any
+Array = Any
+
+
+def check_parts(policy: Any, annotator: Any, optimizer: Any) -> None:
+    """Raise TypeError unless each part has its methods."""
+    for name, part, methods in (
+        ("policy", policy, ("sample", "logprob")),
+        ("annotator", annotator, ("annotate",)),
+        ("optimizer", optimizer, () if isinstance(optimizer, Real) else ("init", "update")),
+    ):
+        missing = [method for method in methods if not callable(getattr(part, method, None))]
+        if missing:
+            raise TypeError(
+                f"`{name}` must have {' and '.join(methods)}; "
+                f"{type(part).__qualname__} lacks {', '.join(missing)}"
+            )
+
+
+def seed_from(rng: Any, params: Tree) -> int:
+    """Return a seed drawn from a generator or key."""
+    like = next(leaf for leaf in leaves(params) if is_array(leaf))
+    backend = backend_of_tree(params)
+    return int(backend.to_host(integers(rng, 0, 2**31 - 1, (1,), like=like))[0])
+
+
+def batch_of(
+    backend: Backend, prompts: Any, drawn: Drawn, decision: Decision, lengths: Any
+) -> Batch:
+    """Carry the labels over to the library."""
+
+    def like(x: Any) -> Array:
+        carried = constant_like(drawn.ref[0], np.asarray(x, dtype=np.float64))
+        return backend.namespace.astype(carried, drawn.ref[0].dtype)
+
+    target, weight = like(decision.target), like(decision.weight)
+    ref_first, ref_second = drawn.ref
+    return Batch(
+        prompts, drawn.first, drawn.second, target, weight, ref_first, ref_second,
+        like(lengths[0]), like(lengths[1]),
+    )  # fmt: skip
