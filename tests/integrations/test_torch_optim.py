@@ -11,6 +11,7 @@ from fenchel import tuners  # noqa: E402
 from fenchel.integrations.torch import (  # noqa: E402
     CDAT,
     Armijo,
+    Hypergradient,
     Polyak,
     QuadraticGreedy,
     StrongWolfe,
@@ -26,6 +27,9 @@ TUNERS = {
     "armijo": tuners.Armijo(),
     "wolfe": tuners.StrongWolfe(),
     "polyak": tuners.Polyak(0.5),
+    "hypergradient": tuners.Hypergradient(0.05, rate=1e-3, base=tuners.Momentum(0.5)),
+    "multiplicative": tuners.Hypergradient(0.05, kind="multiplicative"),
+    "schedule": tuners.Constant(tuners.warmup_cosine(0.1, 3, 8)),
 }
 
 
@@ -74,6 +78,64 @@ def test_differences_are_near_the_exact_curvature(problem, curvature):
     assert rates[1] == pytest.approx(rates[0], rel=1e-2)
 
 
+class Parts:
+    """A network with a logistic loss, whose Hessian is not its Gauss-Newton matrix."""
+
+    def __init__(self, inputs, classes):
+        self.inputs, self.classes = inputs, classes
+
+    def predict(self, params, inputs):
+        return torch.tanh(inputs @ params[0]) @ params[1]
+
+    def loss(self, outputs, classes):
+        return torch.nn.functional.cross_entropy(outputs, classes)
+
+    def __call__(self, params, inputs, classes):
+        return self.loss(self.predict(params, inputs), classes)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_gauss_newton_curvature_of_a_pair(every):
+    generator = torch.Generator().manual_seed(1)
+    draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, generator=generator)
+    data, start = (draw(15, 3), torch.arange(15) % 4), [draw(3, 5), draw(5, 4)]
+    f, params, plain = Parts(*data), leaves_of(start), list(start)
+    tuner = tuners.CDAT(curvature="ggn", every=every)
+    optimizer, state = CDAT(params, curvature="ggn", every=every), tuner.init(start)
+
+    def closure():
+        return f.predict(params, data[0]), lambda z: f.loss(z, data[1])
+
+    for _ in range(8):
+        value = optimizer.step(closure)
+        plain, state, info = tuner.step(f, plain, state, *data)
+        assert float(value) == pytest.approx(float(info.value), rel=1e-9)
+        assert optimizer.learning_rate == pytest.approx(float(info.learning_rate), rel=1e-7)
+    for a, b in zip(params, plain, strict=True):
+        assert a.detach().numpy() == pytest.approx(b.numpy(), rel=1e-7)
+
+
+def test_gauss_newton_curvature_where_there_is_none():
+    w, unused = torch.ones(2, requires_grad=True), torch.ones(1, requires_grad=True)
+    for outputs, loss in (
+        (lambda: w * 2.0, lambda z: z.sum()),  # a linear loss
+        (lambda: torch.ones(2), lambda z: (z**2).sum()),  # of no parameter
+        (lambda: w.detach(), lambda z: torch.ones(())),  # of nothing
+    ):
+        optimizer = CDAT([w, unused], curvature="ggn", guard=None)
+        optimizer.step(lambda a=outputs, b=loss: (a(), b))
+        assert float(optimizer.info.denominator) == 0.0
+        assert w.tolist() == [1.0, 1.0]
+
+
+def test_learning_rates_beyond_single_precision():
+    """No curvature to speak of: what a float cannot hold is refused, not an error."""
+    w = torch.ones(2, requires_grad=True)
+    optimizer = CDAT([w], 1.0)
+    optimizer.step(lambda: w.sum() + 1e-42 * (w**2).sum())
+    assert bool(torch.isfinite(w).all())
+
+
 @pytest.mark.parametrize("inner", ["SGD", "Adam", "AdamW"])
 def test_directions_of_another_optimiser(problem, inner):
     loss, start = problem
@@ -95,13 +157,15 @@ def test_directions_of_another_optimiser(problem, inner):
         assert a.detach().numpy() == pytest.approx(b.detach().numpy(), rel=1e-6)
 
 
-@pytest.mark.parametrize("torch_base", [False, True])
-def test_a_saved_state_goes_on_bit_for_bit(problem, torch_base):
+@pytest.mark.parametrize("kind", ["own base", "torch base", "hypergradient"])
+def test_a_saved_state_goes_on_bit_for_bit(problem, kind):
     loss, start = problem
 
     def fresh(values):
-        params = [w.detach().clone().requires_grad_() for w in values]
-        base = torch.optim.Adam(params, lr=1.0) if torch_base else tuners.Adam()
+        params = leaves_of([w.detach() for w in values])
+        if kind == "hypergradient":
+            return params, Hypergradient(params, 0.05)
+        base = torch.optim.Adam(params, lr=1.0) if kind == "torch base" else tuners.Adam()
         return params, CDAT(params, ema=0.5, base=base)
 
     params, optimizer = fresh(start)
@@ -177,9 +241,10 @@ def test_huge_and_tiny_gradients():
 
 def test_every_tuner_by_name(problem):
     loss, start = problem
-    for kind in (CDAT, QuadraticGreedy, Armijo, StrongWolfe, Polyak):
+    for kind in (CDAT, QuadraticGreedy, Armijo, StrongWolfe, Polyak, Hypergradient):
         params = leaves_of(start)
-        optimizer = kind(params, base=tuners.Momentum(0.5))
+        first = (0.02,) if kind is Hypergradient else ()
+        optimizer = kind(params, *first, base=tuners.Momentum(0.5))
         first = optimizer.step(lambda p=params: loss(p))
         for _ in range(15):
             last = optimizer.step(lambda p=params: loss(p))
@@ -198,9 +263,9 @@ def test_what_is_refused():
         CDAT([w]).step(with_backward)
     with pytest.raises(TypeError, match="`closure` must be a function that returns the loss"):
         CDAT([w]).step()
-    with pytest.raises(TypeError, match="`curvature` must not be ggn"):
-        CDAT([w], curvature="ggn")
+    with pytest.raises(TypeError, match=r"`closure` must return \(outputs, loss\) for curvature="):
+        CDAT([w], curvature="ggn").step(lambda: (w**2).sum())
     with pytest.raises(ValueError, match="`base` must be over parameters of this optimiser"):
         CDAT([w], base=torch.optim.SGD([torch.ones(1)], lr=1.0))
     with pytest.raises(TypeError, match="`tuner` must be a tuner of fenchel"):
-        Tuned([w], tuners.Hypergradient(0.1))
+        Tuned([w], torch.optim.SGD([w], lr=0.1))

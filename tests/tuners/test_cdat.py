@@ -233,6 +233,28 @@ def test_gradients_whose_squares_leave_single_precision(xp, size):
     assert float(xp.numpy(got)) == pytest.approx(1 / size, rel=1e-4)
 
 
+@pytest.mark.parametrize("previous", [False, True])
+def test_a_learning_rate_that_a_float_cannot_hold_is_no_ratio(xp, previous):
+    """In single precision 1e42 is infinite: flat, as where there is no curvature at all."""
+    tuner, w = CDAT(1.0), xp.array(np.ones(2, "float32"), "float32")
+
+    def objective(w):
+        total = namespace(w).sum
+        return -total(w) + total(w * w) * 1e-20 * 1e-22
+
+    def step(w, state):
+        new, _, info = tuner.step(objective, w, state)
+        return new, info.learning_rate, info.flags.flat
+
+    state = tuner.init(w)
+    if previous:
+        averages = state.averages._replace(learning_rate=xp.array(np.float32(0.5), "float32"))
+        state = state._replace(averages=averages)
+    new, rate, flat = xp.run_optimised(step, w, state)
+    assert bool(flat) and float(xp.numpy(rate)) == (0.5 if previous else 0.0)
+    assert_allclose(xp.numpy(new), [1.5, 1.5] if previous else [1.0, 1.0])
+
+
 def test_every_holds_the_learning_rate(xp):
     data = problems.carried(xp, problems.logistic_data(m=20))
     tuner, w = CDAT(1.0, every=3, guard=None), xp.array(START)

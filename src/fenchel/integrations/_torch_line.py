@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fenchel.autodiff import stop_gradient
 
-__all__ = ["Line", "flat_norm", "shift"]
+__all__ = ["Line", "dot", "flat_norm", "pulled", "shift", "tangent"]
 
 
 # Squares of norms in this range are floats of single precision too.
@@ -39,7 +39,7 @@ def _wide(t: Tensor) -> torch.dtype:
     return t.dtype if t.dtype == torch.float64 else torch.float32
 
 
-def _dot(a: list[Tensor], b: list[Tensor]) -> float:
+def dot(a: list[Tensor], b: list[Tensor]) -> float:
     """Return the sum of products, half types in single precision."""
     products = [
         torch.dot(x.to(_wide(x)).reshape(-1), y.to(_wide(x)).reshape(-1)).to(torch.float64)
@@ -55,6 +55,20 @@ def shift(out: Tensor, w: Tensor, factor: float, u: Tensor) -> None:
     torch.add(w, u, alpha=factor, out=out)
 
 
+def tangent(
+    loss: Tensor, gradient: list[Tensor], params: list[Tensor]
+) -> Callable[[list[Tensor]], Tensor]:
+    """Return the linear function with that value and gradient at the parameters."""
+
+    def function(ps: list[Tensor]) -> Tensor:
+        value = loss
+        for p, w, g in zip(ps, params, gradient, strict=True):
+            value = value + (g * (p - w)).sum().to(loss)
+        return value
+
+    return function
+
+
 class Line:
     """The loss at w + a u / |u|, as a function of the number a.
 
@@ -63,17 +77,13 @@ class Line:
     Without `curved` there is no curvature, and no graph kept for it.
     """
 
-    def __init__(
-        self, closure: Callable[[], Tensor], params: list[Tensor], *, curved: bool
-    ) -> None:
+    def __init__(self, closure: Callable[[], Any], params: list[Tensor], *, curved: bool) -> None:
         self._closure, self._params = closure, params
         for p in params:
             p.grad = None
-        self._live: list[Tensor] = []
-        loss = self._closure_with_graph()
-        if any(p.grad is not None for p in params):
-            raise ValueError("`closure` must return the loss without calling backward")
-        self.loss, self.gradient = loss.detach(), self._gradient_of(loss, keep=curved)
+        self._live: list[Tensor] = []  # gradient with its graph
+        loss, gradient = self._opened(curved)
+        self.loss, self.gradient = loss.detach(), [g.detach() for g in gradient]
         for p, g in zip(params, self.gradient, strict=True):
             p.grad = g
         self._value, self._slope = float(self.loss), 0.0
@@ -90,7 +100,7 @@ class Line:
         moderate = _SMALL < size < _LARGE
         self._course = direction if moderate else [u / (size or 1.0) for u in direction]
         self._size = size if moderate else 1.0
-        self._slope = _dot(self.gradient, self._course) / self._size
+        self._slope = dot(self.gradient, self._course) / self._size
         if decay is not None and size > 0:
             lost = flat_norm(decay)
             self._longest = size * flat_norm(list(self._params)) / lost if lost else inf
@@ -114,24 +124,17 @@ class Line:
     def _jet(self, place: float) -> tuple[float, float, float]:
         if place != 0.0:
             self._move(place)
-            loss = self._closure_with_graph()
-            gradient = self._gradient_of(loss, keep=False)
-            return float(loss.detach()), _dot(gradient, self._course) / self._size, 0.0
+            with torch.enable_grad():
+                loss = self._evaluated()
+                gradient = self._gradient_of(loss, keep=False)
+            return float(loss.detach()), dot(gradient, self._course) / self._size, 0.0
         if self._second is None:
-            self._second = self._curvature()
+            self._second = self._curvature() / self._size / self._size
         return self._value, self._slope, self._second
 
     def _curvature(self) -> float:
-        pairs = zip(self._live, self._course, strict=True) if self._live else ()
-        curved = [(g, u) for g, u in pairs if g.requires_grad]
-        if not curved:  # the loss is linear
-            return 0.0
-        slopes, course = zip(*curved, strict=True)
-        with torch.enable_grad():
-            products = torch.autograd.grad(
-                slopes, self._params, course, retain_graph=True, materialize_grads=True
-            )
-        return _dot(list(products), self._course) / self._size / self._size
+        products = pulled(self._live, self._params, self._course)
+        return 0.0 if products is None else dot(products, self._course)
 
     def _value_at(self, place: float) -> float:
         if place == 0.0:
@@ -139,7 +142,7 @@ class Line:
         if place > self._longest:
             return inf
         self._move(place)
-        return float(self._closure())
+        return float(self._evaluated())
 
     def _move(self, place: float) -> None:
         if self._start is None:
@@ -149,15 +152,42 @@ class Line:
         for p, w, u in zip(self._params, self._start, self._course, strict=True):
             shift(p, w, place / self._size, u)
 
-    def _closure_with_graph(self) -> Tensor:
+    def _evaluated(self) -> Tensor:
+        """Return the loss at the parameters as they are."""
+        return self._closure()  # type: ignore[no-any-return]
+
+    def _opened(self, curved: bool) -> tuple[Tensor, list[Tensor]]:
+        """Return loss and gradient where the line begins, and keep what curvatures need."""
         with torch.enable_grad():
-            return self._closure()
+            loss = self._evaluated()
+            self._check_untouched()
+            gradient = self._gradient_of(loss, keep=curved)
+        self._live = gradient if curved else []
+        return loss, gradient
+
+    def _check_untouched(self) -> None:
+        if any(p.grad is not None for p in self._params):
+            raise ValueError("`closure` must return the loss without calling backward")
 
     def _gradient_of(self, loss: Tensor, *, keep: bool) -> list[Tensor]:
-        with torch.enable_grad():
-            gradient = torch.autograd.grad(
-                loss, self._params, create_graph=keep, materialize_grads=True
-            )
-        if keep:
-            self._live = list(gradient)
-        return [g.detach() for g in gradient]
+        if not loss.requires_grad:
+            return [torch.zeros_like(p) for p in self._params]
+        return list(
+            torch.autograd.grad(loss, self._params, create_graph=keep, materialize_grads=True)
+        )
+
+
+def pulled(
+    outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor]
+) -> list[Tensor] | None:
+    """Return the pullback of tensors with graphs; None where none has one.
+
+    The graph is kept: parts of it may belong to what a closure took from outside.
+    """
+    pairs = zip(outputs, cotangents, strict=True) if outputs else ()
+    graphs = [(y, u) for y, u in pairs if y.requires_grad]
+    if not graphs:
+        return None
+    ys, us = zip(*graphs, strict=True)
+    with torch.enable_grad():
+        return list(torch.autograd.grad(ys, inputs, us, retain_graph=True, materialize_grads=True))

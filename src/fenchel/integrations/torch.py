@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from fenchel import losses
 from fenchel.operators import topk
 
-from .torch_optim import CDAT, Armijo, Polyak, QuadraticGreedy, StrongWolfe, Tuned
+from .torch_functional import Functional, functional
+from .torch_optim import Tuned
+from .torch_oracles import OracleGradients
+from .torch_tuners import CDAT, Armijo, Hypergradient, Polyak, QuadraticGreedy, StrongWolfe
 
 __all__ = [
     "CDAT",
@@ -22,14 +25,18 @@ __all__ = [
     "FitzpatrickLogisticLoss",
     "FitzpatrickLoss",
     "FitzpatrickSparsemaxLoss",
+    "Functional",
+    "Hypergradient",
     "LogisticLoss",
     "LossModule",
+    "OracleGradients",
     "Polyak",
     "QuadraticGreedy",
     "SparseTopK",
     "SparsemaxLoss",
     "StrongWolfe",
     "Tuned",
+    "functional",
 ]
 
 

@@ -8,6 +8,7 @@ over the two classes here, and states and reports hold arrays in either case.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,14 @@ __all__ = ["FLOATS", "ArrayScalars", "FloatScalars", "Holder", "scalars_of"]
 Scalar = Any
 
 
+@dataclass(frozen=True)
 class FloatScalars:
-    """Python floats: conditions are decided, loops are Python's."""
+    """Python floats: conditions are decided, loops are Python's.
 
+    What is above `largest`, the bound of the arrays they stand for, counts as infinite.
+    """
+
+    largest: float = sys.float_info.max
     traced = False
 
     def number(self, x: Any) -> float:
@@ -55,7 +61,7 @@ class FloatScalars:
 
     def is_finite(self, x: float) -> bool:
         """Whether a number is neither NaN nor infinite."""
-        return math.isfinite(x)
+        return abs(x) <= self.largest
 
     def negation(self, x: bool) -> bool:
         """Return the opposite of a condition."""
@@ -76,7 +82,9 @@ class FloatScalars:
         return yes() if condition else no()
 
 
-FLOATS = FloatScalars()
+_LARGEST = 2.0**127 * (2.0 - 2.0**-23)
+
+FLOATS, _SINGLES = FloatScalars(), FloatScalars(_LARGEST)
 
 
 @dataclass(frozen=True)
@@ -170,9 +178,6 @@ def _narrow(x: Any) -> Any:
     return math.copysign(math.inf, x) if isinstance(x, float) and abs(x) > _LARGEST else x
 
 
-_LARGEST = 2.0**127 * (2.0 - 2.0**-23)
-
-
 @dataclass(frozen=True)
 class Holder:
     """How the scalars of states and reports are held: library, dtype, device.
@@ -202,11 +207,13 @@ class Holder:
         if self.backend is None:
             return FLOATS
         known = not any(is_array(x) and self.backend.is_traced(x) for x in values)
-        return FLOATS if known else ArrayScalars(self.backend, self.dtype, self.device)
+        if not known:
+            return ArrayScalars(self.backend, self.dtype, self.device)
+        return _SINGLES if self._single else FLOATS
 
     def numbers(self, *values: Any) -> tuple[Any, ...]:
         """Return floating scalars as they are held."""
-        if self.backend is not None and self.dtype == self.backend.namespace.float32:
+        if self._single:
             values = tuple(map(_narrow, values))
         return self._held(values, self.dtype)
 
@@ -217,6 +224,10 @@ class Holder:
     def counts(self, *values: Any) -> tuple[Any, ...]:
         """Return whole numbers as they are held: int32."""
         return self._held(values, None if self.backend is None else self.backend.namespace.int32)
+
+    @property
+    def _single(self) -> bool:
+        return self.backend is not None and bool(self.dtype == self.backend.namespace.float32)
 
     def filled(self, size: int, value: float) -> Any:
         """Return a vector of one number."""

@@ -18,7 +18,7 @@ from ._stage import Stage, chosen_tree, finish, no_flags, stage_at
 from .bases import GradientDescent
 from .guard import NonMonotone, Trial
 from .info import Flags, Info
-from .rule import Averages, cdat_rule, check_rule
+from .rule import Averages, apply_rule, check_rule
 
 __all__ = ["CDAT", "CDATState"]
 
@@ -265,7 +265,9 @@ class CDAT:
             return held
         # A value that is not finite makes the slope and the curvature suspect, finite or not.
         slope = ops.where(ops.is_finite(stage.point.value), stage.slope, float("nan"))
-        rate, new, flags = cdat_rule(slope, curvature, averages, **self._rule(), scale=unit.scale)
+        rate, new, flags = apply_rule(
+            ops, slope, curvature, averages, **self._rule(), scale=unit.scale
+        )
         found = _Chosen(rate, curvature, new, flags)
         if refresh is True:
             return found

@@ -9,7 +9,7 @@ from ..arrays import check_choice, check_number
 from ._scalars import scalars_of
 from .info import Flags
 
-__all__ = ["Averages", "cdat_rule", "check_rule"]
+__all__ = ["Averages", "apply_rule", "cdat_rule", "check_rule"]
 
 Scalar = Any
 
@@ -122,6 +122,29 @@ def cdat_rule(
     ops = scalars_of(n, d, scale, *(state or ()))
     if state is None:
         state = Averages._make((*(ops.number(0.0) for _ in range(4)), 0))
+    return apply_rule(
+        ops, n, d, state, scaling=scaling, ema=ema, ema_init=ema_init, eps=eps, scale=scale,
+        max_learning_rate=max_learning_rate, min_learning_rate=min_learning_rate,
+        max_growth=max_growth,
+    )  # fmt: skip
+
+
+def apply_rule(
+    ops: Any,
+    n: Scalar,
+    d: Scalar,
+    state: Averages,
+    *,
+    scaling: float,
+    ema: float,
+    ema_init: str,
+    eps: float,
+    max_learning_rate: float,
+    min_learning_rate: float,
+    max_growth: float,
+    scale: Scalar,
+) -> tuple[Scalar, Averages, Flags]:
+    """Return what `cdat_rule` does, of options that are checked, in a given arithmetic."""
     n, d, scale = ops.number(n), ops.number(d), ops.number(scale)
     finite = ops.is_finite(n) & ops.is_finite(d) & ops.is_finite(scale)
     averages = _averaged(ops, n, d, scale, state, finite, ema, ema_init, eps)

@@ -1,0 +1,247 @@
+"""The tuners by name, as optimisers of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fenchel import tuners
+
+from .torch_optim import Tuned
+
+__all__ = ["CDAT", "Armijo", "Hypergradient", "Polyak", "QuadraticGreedy", "StrongWolfe"]
+
+
+class CDAT(Tuned):
+    """`fenchel.tuners.CDAT` as an optimiser: no learning rate to set.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    scaling : float
+        2 is the edge of stability; smaller for small batches.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.CDAT`: ema, curvature, guard, every, max_learning_rate, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fenchel.tuners.CDAT` and `Tuned` do.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`; for ``curvature="ggn"`` it returns
+    the outputs and the loss as a function of them. Source: arXiv 2407.06183.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = torch.nn.Linear(3, 1)
+    >>> inner = torch.optim.SGD(model.parameters(), lr=1.0)
+    >>> optimizer = CDAT(model.parameters(), 1.0, base=inner)
+    >>> x, y = torch.ones(4, 3), torch.ones(4, 1)
+    >>> for _ in range(5):
+    ...     loss = optimizer.step(lambda: ((model(x) - y) ** 2).mean())
+    >>> bool(loss < 1e-2)
+    True
+
+    The curvature of Gauss and Newton, which is never negative:
+
+    >>> optimizer = CDAT(model.parameters(), 1.0, curvature="ggn")
+    >>> loss = optimizer.step(lambda: (model(x), lambda z: ((z - y) ** 2).mean()))
+    """
+
+    def __init__(
+        self, params: Iterable[Any], scaling: float = 2.0, *, base: Any = None, **options: Any
+    ) -> None:
+        super().__init__(params, tuners.CDAT(scaling, **options), base=base)
+
+
+class QuadraticGreedy(Tuned):
+    """`fenchel.tuners.QuadraticGreedy` as an optimiser: to the minimum of the quadratic model.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.QuadraticGreedy`: clip.
+
+    Raises
+    ------
+    TypeError
+        As `Tuned` does.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`. Source: arXiv 2407.06183.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([3.0, -1.0], requires_grad=True)
+    >>> optimizer = QuadraticGreedy([w])
+    >>> loss = optimizer.step(lambda: (w**2).sum())
+    >>> w.detach(), optimizer.learning_rate
+    (tensor([0., 0.]), 0.5)
+    """
+
+    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
+        super().__init__(params, tuners.QuadraticGreedy(**options), base=base)
+
+
+class Armijo(Tuned):
+    """`fenchel.tuners.Armijo` as an optimiser: backtracking until the decrease is enough.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.Armijo`: c1, decrease_factor, increase_factor, max_learning_rate, ...
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fenchel.tuners.Armijo` and `Tuned` do.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`; trials call it without gradients.
+    Source: arXiv 1905.09997.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0], requires_grad=True)
+    >>> optimizer = Armijo([w], decrease_factor=0.5)
+    >>> loss = optimizer.step(lambda: (4 * w**2).sum())
+    >>> optimizer.learning_rate, int(optimizer.info.flags.backtracks)
+    (0.125, 3)
+    """
+
+    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
+        super().__init__(params, tuners.Armijo(**options), base=base)
+
+
+class StrongWolfe(Tuned):
+    """`fenchel.tuners.StrongWolfe` as an optimiser: enough decrease and a small slope.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.StrongWolfe`: c1, c2, initial, max_iter.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fenchel.tuners.StrongWolfe` and `Tuned` do.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`; each trial takes a gradient. Source:
+    J. Nocedal, S. Wright, "Numerical Optimization", section 3.5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0], requires_grad=True)
+    >>> optimizer = StrongWolfe([w], c2=0.1)
+    >>> loss = optimizer.step(lambda: (4 * w**2).sum())
+    >>> optimizer.learning_rate
+    0.125
+    """
+
+    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
+        super().__init__(params, tuners.StrongWolfe(**options), base=base)
+
+
+class Polyak(Tuned):
+    """`fenchel.tuners.Polyak` as an optimiser: what is left to gain, over the slope.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    scaling : float
+        Multiplies the bounded ratio.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.Polyak`: f_min, max_learning_rate, eps, clip.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fenchel.tuners.Polyak` and `Tuned` do.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`. Source: arXiv 2002.10542.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([3.0, -1.0], requires_grad=True)
+    >>> optimizer = Polyak([w])
+    >>> loss = optimizer.step(lambda: (w**2).sum())
+    >>> optimizer.learning_rate
+    0.25
+    """
+
+    def __init__(
+        self, params: Iterable[Any], scaling: float = 1.0, *, base: Any = None, **options: Any
+    ) -> None:
+        super().__init__(params, tuners.Polyak(scaling, **options), base=base)
+
+
+class Hypergradient(Tuned):
+    """`fenchel.tuners.Hypergradient` as an optimiser: a descent on the learning rate itself.
+
+    Parameters
+    ----------
+    params : iterable of Tensor or dict
+        As for every optimiser.
+    initial : float
+        First learning rate.
+    base : base or torch.optim.Optimizer, optional
+        As for `Tuned`.
+    **options
+        As for `fenchel.tuners.Hypergradient`: rate, kind, min_learning_rate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fenchel.tuners.Hypergradient` and `Tuned` do.
+
+    Notes
+    -----
+    The closure returns the loss without calling `backward`; it is called once a step. Source:
+    arXiv 1703.04782.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0], requires_grad=True)
+    >>> optimizer = Hypergradient([w], 0.25, rate=0.125)
+    >>> for _ in range(2):
+    ...     loss = optimizer.step(lambda: (w**2).sum() / 2)
+    >>> optimizer.learning_rate
+    0.34375
+    """
+
+    def __init__(
+        self, params: Iterable[Any], initial: float, *, base: Any = None, **options: Any
+    ) -> None:
+        super().__init__(params, tuners.Hypergradient(initial, **options), base=base)
