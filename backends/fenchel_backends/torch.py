@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fenchel.kernels import kernels_enabled
 
-from . import torch_jacobian
+from . import torch_jacobian, torch_linear
 from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers, torch_streams
 
 __all__ = ["BACKEND", "TorchBackend"]
@@ -219,6 +219,10 @@ class TorchBackend:
     def solver(self, solver: Callable[..., Any]) -> Callable[..., Any]:
         """Iterative solver as one operator, which tracers do not look into."""
         return torch_solvers.torch_solver(solver)
+
+    def linear_map(self, apply: Any, transpose: Any, x: Array, *constants: Array) -> Array:
+        """Apply a linear function whose transpose is written by hand."""
+        return torch_linear.linear_map(self, apply, transpose, x, *constants)
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused rule where plain eager reverse mode is what is active."""

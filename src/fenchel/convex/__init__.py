@@ -72,6 +72,7 @@ from .simplex import (
     project_capped_simplex,
     project_simplex,
 )
+from .sparse_plan import SparsePlan, sparse_plan
 from .transport import (
     Transport,
     project_kl_transport,
@@ -98,6 +99,7 @@ __all__ = [
     "Reals",
     "SecondOrderCone",
     "Simplex",
+    "SparsePlan",
     "Transport",
     "isotonic_regression",
     "project_affine",
@@ -128,4 +130,5 @@ __all__ = [
     "project_simplex",
     "project_transport",
     "sinkhorn",
+    "sparse_plan",
 ]

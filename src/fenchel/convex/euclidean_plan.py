@@ -16,7 +16,7 @@ from .entropic_plan import scaled_problem
 from .matrices import Matrices
 from .semidual import transport_support
 
-__all__ = ["euclidean_plan"]
+__all__ = ["euclidean_plan", "plan_on_support"]
 
 # The hardest problems seen, scores 1e5 times the masses, take 150.
 _NEWTON_STEPS = 1000
@@ -38,7 +38,7 @@ def _plan(backend: Backend, x: Array, a: Array, b: Array) -> Array:
     find = solver_kernel(backend, transport_support)
     (support,) = find(z, fixed_a, fixed_b, _NEWTON_STEPS)
     support = known_to(backend, backend.stop_gradient(support))
-    return _on_support(backend, problem.z, a, b, support)
+    return plan_on_support(backend, problem.z, a, b, support)
 
 
 def _feasible(backend: Backend, z: Array, a: Array, b: Array) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ def _feasible(backend: Backend, z: Array, a: Array, b: Array) -> tuple[Array, Ar
     return a, b * (xp.sum(a, axis=-1, keepdims=True) / safe)
 
 
-def _on_support(backend: Backend, z: Array, a: Array, b: Array, support: Array) -> Array:
+def plan_on_support(backend: Backend, z: Array, a: Array, b: Array, support: Array) -> Array:
     """Return the affine formula; each component gets its rows' mass in the proportions of b."""
     xp = backend.namespace
     graph = Bipartite(backend, support)

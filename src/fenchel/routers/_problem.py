@@ -9,15 +9,20 @@ from ..backend import Array, Backend, backend_of
 from ..operators.softmax import softmax_formula
 from ..parameters import check_array, known_to
 
-__all__ = ["Problem", "open_problem"]
+__all__ = ["Problem", "constant", "open_problem"]
 
 
 class Problem(NamedTuple):
-    """A routing problem: logits in float32 or float64, -inf in rows that take no part."""
+    """A routing problem: logits in float32 or float64, -inf in rows that take no part.
+
+    Indices are found on constants: plain arrays of the library, below any trace.
+    """
 
     backend: Backend
     logits: Array
-    routed: Array  # (..., n) boolean
+    plain: Backend  # the adapter of constants
+    valid: Array  # (..., n, m) boolean, a constant: neither -inf, NaN nor masked
+    routed: Array  # (..., n) boolean, a constant: tokens with a valid logit
     float_type: FloatInfo
     dtype: Any
 
@@ -30,6 +35,10 @@ class Problem(NamedTuple):
     def n_experts(self) -> int:
         """Number of experts."""
         return int(self.logits.shape[-1])
+
+    def constant(self, x: Array) -> Array:
+        """Return `x` without its derivatives, as an array of `plain`."""
+        return constant(self.backend, x)
 
     def close(self, weight: Array) -> Array:
         """Return weights in the dtype of the caller's logits."""
@@ -52,17 +61,27 @@ def open_problem(logits: Array, where: Array | None, *others: Any) -> Problem:
             "`logits` must have the shape (..., n, m) with at least one expert; "
             f"got {tuple(logits.shape)}"
         )
-    xp = backend.namespace
+    xp, plain = backend.namespace, getattr(backend, "base", None) or backend
     wide = widen(xp, known_to(backend, logits), info)
-    routed = xp.any(backend.stop_gradient(wide) != float("-inf"), axis=-1)
+    values, low = constant(backend, wide), float("-inf")
+    valid = values > low  # neither -inf nor NaN
+    routed = plain.namespace.any(valid, axis=-1)
     if where is not None:
-        mask = _token_mask(backend, where, tuple(logits.shape[:-1]))
-        routed = xp.logical_and(routed, mask)
-        wide = xp.where(routed[..., None], wide, xp.full_like(wide, float("-inf")))
-    return Problem(backend, wide, routed, info, logits.dtype)
+        routed = routed & token_mask(plain, constant(backend, where), tuple(logits.shape[:-1]))
+        valid = valid & routed[..., None]
+    wide = xp.where(known_to(backend, valid), wide, xp.full_like(wide, low))
+    return Problem(backend, wide, plain, valid, routed, info, logits.dtype)
 
 
-def _token_mask(backend: Backend, where: Array, shape: tuple[int, ...]) -> Array:
+def constant(backend: Backend, x: Array) -> Array:
+    """Return `x` without its derivatives: a plain array where the tape traces."""
+    if getattr(backend, "base", None) is None:
+        return backend.stop_gradient(x)
+    return backend.plain(x)  # type: ignore[attr-defined]
+
+
+def token_mask(backend: Backend, where: Array, shape: tuple[int, ...]) -> Array:
+    """Return the mask of tokens broadcast to `shape`."""
     check_array("where", where, backend)
     xp = backend.namespace
     if not xp.isdtype(where.dtype, "bool"):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..backend import Array, Backend
 from ..kernels import structure_kernel
+from ._indices import as_index
 
 __all__ = ["Buffers", "counts_of", "fill_buffers", "sorted_by_expert"]
 
@@ -47,7 +48,7 @@ def _inverse(backend: Backend, order: Array, demand: Array, capacity: int, total
     if total == 0:
         return xp.zeros_like(place)
     flat = xp.reshape(xp.where(filled, place, xp.zeros_like(place)), (*order.shape[:-1], -1))
-    found = xp.reshape(xp.take_along_axis(order, xp.astype(flat, xp.int64), axis=-1), place.shape)
+    found = xp.reshape(xp.take_along_axis(order, as_index(xp, flat), axis=-1), place.shape)
     return xp.where(filled, found, xp.full_like(found, total))
 
 
@@ -85,7 +86,7 @@ def reference_sort(backend: Backend, experts: Array, n_values: Any) -> tuple[Arr
         axis=-1,
     )
     first = _running_maximum(backend, xp.where(fresh, index, xp.zeros_like(index)))
-    rank = xp.take_along_axis(index - first, xp.astype(place, xp.int64), axis=-1)
+    rank = xp.take_along_axis(index - first, as_index(xp, place), axis=-1)
     return xp.astype(order, xp.int32), rank
 
 

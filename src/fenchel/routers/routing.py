@@ -17,7 +17,7 @@ __all__ = ["Routing"]
 @register_dataclass(static=("n_tokens", "n_experts", "capacity"))
 @dataclass(frozen=True, eq=False)
 class Routing:
-    """Assignments of n tokens to buffers of m experts with C rows each, a group of tokens at a time.
+    """Assignments of n tokens to buffers of m experts with C rows each, for each group.
 
     Indices are int32 and constants for derivatives; the router learns through `weight`.
 
@@ -38,7 +38,7 @@ class Routing:
         it is empty; None for expert choice.
     demand
         Assignments that each expert was asked for, dropped ones included, of shape (..., m).
-    scores
+    probabilities
         Softmax of the logits, of shape (..., n, m); rows of masked tokens are 0.
     routed
         Which tokens take part, boolean of shape (..., n): not masked, not all -inf.
@@ -70,7 +70,7 @@ class Routing:
     token_index: Array
     choice_index: Array | None
     demand: Array
-    scores: Array
+    probabilities: Array
     routed: Array
     n_tokens: int
     n_experts: int

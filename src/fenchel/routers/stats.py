@@ -24,7 +24,7 @@ class RoutingStats(NamedTuple):
 
 def routing_stats(routing: Routing) -> RoutingStats:
     """Return the diagnostics of a routing."""
-    backend = backend_of(routing.weight, routing.scores)
+    backend = backend_of(routing.weight, routing.probabilities)
     xp = backend.namespace
     n = routing.n_tokens
     filled = routing.token_index < n
@@ -35,7 +35,7 @@ def routing_stats(routing: Routing) -> RoutingStats:
     seats = backend.segment_sum(ones, flat, n + 1)[..., :-1]
     alone = routing.routed & (seats == 0)
     unrouted = xp.sum(xp.astype(alone, xp.int32), axis=-1, dtype=xp.int32)
-    p = routing.scores
+    p = routing.probabilities
     positive = p > 0
     logs = xp.log(xp.where(positive, p, xp.ones_like(p)))
     count = xp.sum(xp.astype(routing.routed, p.dtype), axis=-1)

@@ -73,6 +73,24 @@ class TapeBackend:
 
     # -- derivatives -----------------------------------------------------------------------
 
+    def linear_map(
+        self,
+        apply: Callable[..., Array],
+        transpose: Callable[..., Array],
+        x: Array,
+        *constants: Array,
+    ) -> Array:
+        """Apply a linear function whose transpose is written by hand; both see plain arrays."""
+
+        def pull(xp: Any, g: Array, x: Array, *constants: Array) -> Array:
+            return self.linear_map(transpose, apply, g, *constants)
+
+        rule = Linear(pull, lambda xp: function)
+        function: Callable[..., Array] = rule.bind(
+            self.namespace, lambda x, *constants: apply(self.base, x, *constants)
+        )
+        return function(x, *[strip(value) for value in constants])
+
     def zero_with_derivative(self, solve: Callable[[Array], Array], x: Array) -> Array:
         """Return zeros like the vector `x`, whose derivative is the symmetric linear map `solve`.
 
