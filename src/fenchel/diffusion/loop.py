@@ -357,6 +357,8 @@ def _moved(w: Array, update: Array) -> Array:
 
 
 def _chosen(backend: Backend, ready: Array, new: Tree, old: Tree) -> Tree:
+    if not backend.is_traced(ready):
+        return new if bool(ready) else old
     xp = backend.namespace
 
     def choose(a: Any, b: Any) -> Any:
