@@ -9,7 +9,6 @@ from ...arrays import check_number
 from ...backend import backend_of
 from ...loops import scan
 from ...random import RandomStream, gumbel
-from ...special import expit
 from .._logits import index_dtype
 from ..logprob import sequence_logprob
 from .policy import items_of
@@ -170,7 +169,8 @@ class GRUPolicy:
         xp, d = backend_of(params["output"]).namespace, self.units
         x = xp.take(params["input"], token, axis=0) + params["bias"]
         h = xp.matmul(state, params["recurrent"])
-        gates = expit(x[:, : 2 * d] + h[:, : 2 * d])
+        # The logistic function by tanh: on NumPy it is the larger part of a cell otherwise.
+        gates = 0.5 + 0.5 * xp.tanh(0.5 * (x[:, : 2 * d] + h[:, : 2 * d]))
         reset, keep = gates[:, :d], gates[:, d:]
         fresh = xp.tanh(x[:, 2 * d :] + reset * h[:, 2 * d :])
         return fresh + keep * (state - fresh)
