@@ -6,6 +6,7 @@ import pytest
 import fenchel
 from fenchel.diffusion.adjoint import sde_adjoint
 from fenchel.random import RandomStream
+from tests.diffusion.routes import run
 
 STEPS, H = 11, 0.1
 
@@ -72,8 +73,6 @@ def close(xp, found, expected, rtol=1e-10):
 @pytest.mark.parametrize("cost", [None, running], ids=["terminal", "running"])
 @pytest.mark.parametrize("drift", [linear, tanh, cubic], ids=lambda f: f.__name__)
 def test_gradient_is_that_of_the_unrolled_loop(xp, setting, drift, cost, memory):
-    if xp.name == "jax":
-        pytest.skip("the jitted twin runs")
     params, y0, noise = setting
 
     def adjoint(params, y0, noise):
@@ -82,8 +81,8 @@ def test_gradient_is_that_of_the_unrolled_loop(xp, setting, drift, cost, memory)
             noise=noise, memory=memory,
         )  # fmt: skip
 
-    found = xp.run(adjoint, params, y0, noise)
-    expected = xp.run(lambda p, y, e: unrolled(drift, cost, e, p, y), params, y0, noise)
+    found = run(xp, adjoint, params, y0, noise)
+    expected = run(xp, lambda p, y, e: unrolled(drift, cost, e, p, y), params, y0, noise)
     close(xp, found, expected)
 
 
@@ -96,8 +95,8 @@ def test_without_noise_it_is_an_ode(xp, setting, memory):
             tanh, params, y0, step_size=H, n_steps=STEPS, terminal=terminal, memory=memory
         )
 
-    expected = xp.run(lambda p, y: unrolled(tanh, None, None, p, y), params, y0)
-    close(xp, xp.run(adjoint, params, y0), expected)
+    expected = run(xp, lambda p, y: unrolled(tanh, None, None, p, y), params, y0)
+    close(xp, run(xp, adjoint, params, y0), expected)
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 9, 10])
@@ -107,13 +106,13 @@ def test_noise_is_replayed_whatever_the_memory(xp, setting, n_steps):
         pytest.skip("two lengths are enough to compile")
 
     def adjoint(memory, rng):
-        def run(params, y0):
+        def both(params, y0):
             return sde_adjoint(
                 tanh, params, y0, step_size=H, n_steps=n_steps, terminal=terminal,
                 running=running, rng=rng, memory=memory,
             )  # fmt: skip
 
-        return xp.run(run, params, y0)
+        return run(xp, both, params, y0)
 
     for rng in (RandomStream(3, step=7), 5):
         kept, again = adjoint("stored", rng), adjoint("checkpoint", rng)

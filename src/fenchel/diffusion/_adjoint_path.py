@@ -17,7 +17,17 @@ from ..backend import Backend, backend_of
 from ..parameters import known_to
 from ._replay import ReplayedNoise, row
 
-__all__ = ["Path", "Sweep", "along", "checkpointed", "reconstructed", "start", "stored"]
+__all__ = [
+    "Path",
+    "Sweep",
+    "along",
+    "checkpointed",
+    "conclude",
+    "pulled",
+    "reconstructed",
+    "start",
+    "stored",
+]
 
 Array = Any
 
@@ -34,7 +44,10 @@ class Sweep(NamedTuple):
 
 @dataclass(frozen=True)
 class Path:
-    """A simulated path: its drift, costs, parameters (leaves) and noise."""
+    """A simulated path: its drift, costs, parameters (leaves) and noise.
+
+    `both`, where it is given, is the drift and the running cost in one evaluation.
+    """
 
     backend: Backend
     drift: Callable[..., Array]
@@ -43,8 +56,9 @@ class Path:
     leaves: list[Array]
     structure: Any
     step_size: float
-    scale: float
-    noise: ReplayedNoise | None
+    scale: float = 0.0
+    noise: ReplayedNoise | None = None
+    both: Callable[..., tuple[Array, Array]] | None = None
 
     def time(self, k: Any, y: Array) -> Array:
         """Time of step k, of shape () and the dtype that `y` is computed in."""
@@ -56,15 +70,20 @@ class Path:
             t = xp.astype(k, dtype) * self.step_size
         return xp.astype(t, y.dtype) if info.half else t
 
+    def params(self, leaves: list[Array]) -> Any:
+        """Return the container of the parameters."""
+        return self.backend.tree_unflatten(self.structure, list(leaves))
+
     def move(self, y: Array, t: Array, leaves: list[Array]) -> Array:
         """Return h times the drift."""
-        params = self.backend.tree_unflatten(self.structure, list(leaves))
-        moved = self.drift(y, t, params)
-        if tuple(moved.shape) != tuple(y.shape):
+        return self._like(y, self.drift(y, t, self.params(leaves))) * self.step_size
+
+    def _like(self, y: Array, drift: Array) -> Array:
+        if tuple(drift.shape) != tuple(y.shape):
             raise ValueError(
-                f"`drift` must return an array of shape {tuple(y.shape)}; got {tuple(moved.shape)}"
+                f"`drift` must return an array of shape {tuple(y.shape)}; got {tuple(drift.shape)}"
             )
-        return moved * self.step_size
+        return drift
 
     def step(self, y: Array, k: Any) -> Array:
         """Return the states after step k, a constant."""
@@ -73,13 +92,17 @@ class Path:
             new = new + self.scale * self.noise(k)
         return self.backend.stop_gradient(new)
 
-    def cost(self, y: Array, t: Array, leaves: list[Array]) -> Array:
-        """Running cost in the dtype that is computed in."""
-        xp = backend_of(y).namespace
-        if self.running is None:
-            return xp.sum(widen(xp, y, check_dtype("y0", y)) * 0.0)
-        params = self.backend.tree_unflatten(self.structure, list(leaves))
-        return _scalar("running", self.running(y, t, params))
+    def move_and_cost(self, y: Array, t: Array, leaves: list[Array]) -> tuple[Array, Array]:
+        """Return h times the drift, and the running cost in the dtype that is computed in."""
+        params, xp = self.params(leaves), backend_of(y).namespace
+        if self.both is not None:
+            drift, cost = self.both(y, t, params)
+        elif self.running is None:
+            drift = self.drift(y, t, params)
+            cost = xp.sum(widen(xp, y, check_dtype("y0", y)) * 0.0)
+        else:
+            drift, cost = self.drift(y, t, params), self.running(y, t, params)
+        return self._like(y, drift) * self.step_size, _scalar("running", cost)
 
     def forward(self, y: Array, first: Any, count: int) -> tuple[Array, Array]:
         """Return the states after `count` steps from step `first` on, and those before each."""
@@ -128,8 +151,7 @@ def pulled(path: Path, sweep: Sweep, y: Array, k: Any) -> Sweep:
         tracer = backend_of(y, *leaves)
         t, adjoint = known_to(tracer, time), known_to(tracer, sweep.adjoint)
         names = tracer.namespace
-        move = path.move(y, t, list(leaves))
-        cost = path.cost(y, t, list(leaves))
+        move, cost = path.move_and_cost(y, t, list(leaves))
         work = names.sum(widen(names, move, check_dtype("y0", y)) * adjoint)
         return work + cost, cost
 
@@ -150,7 +172,8 @@ def along(path: Path, states: Array, sweep: Sweep, first: Any, count: int) -> Sw
     return path.backend.fori_loop(0, count, back, sweep)  # type: ignore[no-any-return]
 
 
-def _conclude(path: Path, sweep: Sweep, final: Array) -> tuple[Array, list[Array], Array]:
+def conclude(path: Path, sweep: Sweep, final: Array) -> tuple[Array, list[Array], Array]:
+    """Return value, gradient in the dtypes of the parameters, and last states."""
     xp = path.backend.namespace
     pairs = zip(sweep.gradient, path.leaves, strict=True)
     gradient = [g if g.dtype == leaf.dtype else xp.astype(g, leaf.dtype) for g, leaf in pairs]
@@ -160,7 +183,7 @@ def _conclude(path: Path, sweep: Sweep, final: Array) -> tuple[Array, list[Array
 def stored(path: Path, y0: Array, n_steps: int) -> tuple[Array, list[Array], Array]:
     """Keep all states."""
     final, states = path.forward(y0, 0, n_steps)
-    return _conclude(path, along(path, states, start(path, final), 0, n_steps), final)
+    return conclude(path, along(path, states, start(path, final), 0, n_steps), final)
 
 
 def checkpointed(path: Path, y0: Array, n_steps: int) -> tuple[Array, list[Array], Array]:
@@ -185,7 +208,7 @@ def checkpointed(path: Path, y0: Array, n_steps: int) -> tuple[Array, list[Array
         states = path.forward(row(backend, starts, place), place * length, length)[1]
         return along(path, states, sweep, place * length, length)
 
-    return _conclude(path, backend.fori_loop(0, count, back, sweep), final)
+    return conclude(path, backend.fori_loop(0, count, back, sweep), final)
 
 
 def reconstructed(path: Path, y0: Array, n_steps: int) -> tuple[Array, list[Array], Array]:
@@ -210,7 +233,7 @@ def reconstructed(path: Path, y0: Array, n_steps: int) -> tuple[Array, list[Arra
             f"error of {float(off):.3g}): `memory` must be 'stored' or 'checkpoint'; got 'ode'"
         )
     gradient = [xp.where(lost, xp.nan * g, g) for g in sweep.gradient]
-    return _conclude(path, sweep._replace(gradient=gradient), final)
+    return conclude(path, sweep._replace(gradient=gradient), final)
 
 
 def _before(path: Path, after: Array, k: Any) -> Array:
