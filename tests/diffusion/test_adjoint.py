@@ -99,11 +99,9 @@ def test_without_noise_it_is_an_ode(xp, setting, memory):
     close(xp, run(xp, adjoint, params, y0), expected)
 
 
-@pytest.mark.parametrize("n_steps", [1, 2, 9, 10])
+@pytest.mark.parametrize("n_steps", [1, 10])
 def test_noise_is_replayed_whatever_the_memory(xp, setting, n_steps):
     params, y0, _ = setting
-    if xp.jitted and n_steps > 2:
-        pytest.skip("two lengths are enough to compile")
 
     def adjoint(memory, rng):
         def both(params, y0):
@@ -114,7 +112,7 @@ def test_noise_is_replayed_whatever_the_memory(xp, setting, n_steps):
 
         return run(xp, both, params, y0)
 
-    for rng in (RandomStream(3, step=7), 5):
+    for rng in (RandomStream(3, step=7), 5)[: 1 if xp.name.startswith("jax") else 2]:
         kept, again = adjoint("stored", rng), adjoint("checkpoint", rng)
         close(xp, again, (kept.value, kept.gradient), 1e-12)
         np.testing.assert_allclose(xp.numpy(kept.final), xp.numpy(again.final), rtol=1e-12)

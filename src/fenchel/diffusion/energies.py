@@ -166,6 +166,20 @@ class GaussianMixture:
         scores = self._scores(x, logits)
         return backend_of(scores).namespace.exp(scores - logsumexp(scores, axis=-1, keepdims=True))
 
+    def step_at_once(
+        self, x: Array, logits: Array, step_size: float, scale: float, noise: Any
+    ) -> Array | None:
+        """Return x - step_size grad_x + scale noise from one kernel; None where there is none.
+
+        `noise` is an array like `x`, or the `RandomStream` to draw it from.
+        """
+        backend = backend_of(x, logits, self.means)
+        kernel = getattr(backend, "mixture_step", None)
+        if kernel is None:
+            return None
+        numbers = (step_size, scale, 1.0 / self.scale**2)
+        return kernel(x, self.means, logits, numbers, noise)  # type: ignore[no-any-return]
+
     def sample(self, rng: Any, logits: Array, n: int) -> Array:
         """Return `n` exact draws of shape (n, d), at temperature 1."""
         stream = RandomStream(rng) if isinstance(rng, int) else rng

@@ -92,7 +92,12 @@ def langevin_step(
         given = "neither" if rng is None else "both"
         raise ValueError(f"exactly one of `rng` and `noise` must be given; got {given}")
     if noise is None:
-        draw = sampler(RandomStream(rng) if isinstance(rng, int) else rng, x)
+        rng = RandomStream(rng) if isinstance(rng, int) else rng
+        if not adjust and isinstance(rng, RandomStream):
+            moved = _at_once(energy, x, params, step_size, temperature, rng)
+            if moved is not None:
+                return moved
+        draw = sampler(rng, x)
         noise = draw.normal(tuple(x.shape))
         if adjust:
             lead = tuple(energy(backend_of(x).stop_gradient(x), params).shape)
@@ -101,8 +106,22 @@ def langevin_step(
         normal, uniform = noise
         return _adjusted(energy, x, params, step_size, normal, uniform, temperature)
     check_array("noise", noise, backend_of(x))
+    moved = _at_once(energy, x, params, step_size, temperature, noise)
+    if moved is not None:
+        return moved
     mean, scale = _transition(energy, x, params, step_size, temperature)
     return mean + scale * noise
+
+
+def _at_once(
+    energy: Any, x: Array, params: Tree, step_size: Any, temperature: float, noise: Any
+) -> Array | None:
+    """Return the particles after a step where one kernel makes it: plain values, eagerly."""
+    step = getattr(energy, "step_at_once", None)
+    if step is None or not isinstance(step_size, int | float) or not step_size > 0:
+        return None
+    scale = sqrt(2.0 * step_size * temperature)
+    return step(x, params, float(step_size), scale, noise)
 
 
 def _transition(
@@ -223,6 +242,11 @@ class LangevinSampler(Steps):
         """Return the next particles, and the stream after the draws."""
         slots, stream = slots_of(state), state.stream
         x = flat(backend, state.x, slots)
+        if not self.adjust and not callable(self.step_size):
+            drawn = stream if noise is None else flat(backend, noise, slots)
+            moved = _at_once(self.energy, x, params, self.step_size, self.temperature, drawn)
+            if moved is not None:
+                return folded(backend, moved, slots), stream.next()
         t = first_like(backend, state.t, x) if slots else state.t
         if noise is None:
             noise = self._noise(state, params, x)
