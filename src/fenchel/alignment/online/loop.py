@@ -17,7 +17,7 @@ from ...backend import Backend
 from ...random import RandomStream, integers
 from ...trees import backend_of_tree, is_array, leaves
 from ..annotators.protocol import Annotator
-from ..pair_losses.registry import find
+from ..pair_losses import pair_loss_names
 from .batches import prompt_source
 from .draw import Drawn, ask, draw_pairs, lengths_of, shown
 from .labels import LABELS, TIES, decide
@@ -136,8 +136,7 @@ class OnlineLoop:
 
     def __post_init__(self) -> None:
         check_parts(self.policy, self.annotator, self.optimizer)
-        if self.loss != BASELINE:
-            find(self.loss)
+        check_choice("loss", self.loss, (*pair_loss_names(), BASELINE))
         check_number("beta", self.beta, above=0.0)
         check_number("temperature", self.temperature, minimum=0.0)
         check_choice("labels", self.labels, LABELS)

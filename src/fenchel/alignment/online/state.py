@@ -70,7 +70,7 @@ def save(path: Path, state: OnlineState, history: list[Any]) -> None:
     """Put a checkpoint in place of the last one; a kill at any moment leaves one of the two."""
     content = pickle.dumps((_FORMAT, state, history), protocol=pickle.HIGHEST_PROTOCOL)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    fresh = path.with_name(f"{path.name}.tmp")
     with open(fresh, "wb") as file:
         file.write(content)
         file.flush()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import trees
-from ...backend import Backend
+from ...backend import Backend, backend_of
+from ...parameters import known_to
 from ...special import logit
 from ..pair_losses import pair_loss
 from ..rloo import rloo_gradient
@@ -20,6 +21,8 @@ Array = Any
 BASELINE = "rloo"  # policy gradient behind the same interface
 _PER_TOKEN = ("simpo", "sigmoid_norm")
 _WITHOUT_REFERENCE = ("simpo",)
+# Fields of a batch before those that are numbers of a pair.
+_NUMBERS = 3
 # Log-odds of a probability that rounding made 0 or 1.
 _SURE = 2.0**-24
 
@@ -36,10 +39,13 @@ class PairObjective:
     soft: bool
     options: tuple[tuple[str, Any], ...] = ()
 
-    def __call__(self, backend: Backend, params: Tree, batch: Batch) -> Array:
+    def __call__(self, params: Tree, batch: Batch) -> Array:
         """Return the mean loss."""
         log_first = self.policy.logprob(params, batch.prompts, batch.first)
         log_second = self.policy.logprob(params, batch.prompts, batch.second)
+        backend = backend_of(log_first)  # one that traces, while the library differentiates
+        numbers = (known_to(backend, x) for x in batch[_NUMBERS:])
+        batch = Batch(batch.prompts, batch.first, batch.second, *numbers)
         xp = backend.namespace
         counts = batch.weight > 0
         # What is dropped is put to 0 before the loss: it may be infinite, and its slope too.
@@ -118,6 +124,6 @@ def take_step(
     batch: Batch,
 ) -> tuple[Tree, Any, Array, Array]:
     """Return parameters, state of the optimiser, loss and norm of the gradient."""
-    loss, grad = backend.value_and_grad(lambda p: objective(backend, p, batch))(params)
+    loss, grad = backend.value_and_grad(lambda p: objective(p, batch))(params)
     direction, state = optimizer.update(grad, state, params)
     return trees.axpy(learning_rate, direction, params), state, loss, trees.norm(grad)
