@@ -7,6 +7,7 @@ f suffice, and one pullback through V (arXiv 2402.05468, section 3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from ..arrays import check_choice, check_dtype, check_number, widen
@@ -205,7 +206,7 @@ def require_finite(name: str, values: Array, weights: Array | None = None) -> No
     if bool(xp.any(bad)):
         count = int(xp.sum(xp.astype(bad, xp.int32)))
         raise ValueError(
-            f"`{name}` must be finite; got {count} of {bad.size if bad.ndim else 1} that are not "
+            f"`{name}` must be finite; got {count} of {prod(bad.shape)} that are not "
             "(nan_policy='drop' leaves their particles out)"
         )
 

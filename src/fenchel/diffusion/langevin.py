@@ -170,7 +170,7 @@ class LangevinSampler(Steps):
     energy
         An `Energy`.
     step_size
-        Number above 0, or a schedule: a function of the number of steps made.
+        Number above 0, or a schedule: a function of the number of steps made, a floating array.
     shape
         Shape (n, *event) of the particles; independent problems may lead.
     temperature
@@ -229,10 +229,10 @@ class LangevinSampler(Steps):
     def _size(self, x: Array, t: Array) -> Any:
         if not callable(self.step_size):
             return float(self.step_size)
-        size = self.step_size(t)
+        xp = backend_of(x).namespace
+        size = self.step_size(xp.astype(t, x.dtype))
         if isinstance(size, int | float):
             return float(size)
-        xp = backend_of(x).namespace
         size = xp.astype(size, x.dtype)
         return xp.reshape(size, (*size.shape, *(1 for _ in x.shape[1:]))) if size.ndim else size
 

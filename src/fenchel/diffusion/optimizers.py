@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from ..arrays import check_dtype, widen
 from ..trees import backend_of_tree, leaves, scale
 
 __all__ = ["Descent", "as_optimizer"]
@@ -27,7 +28,7 @@ class Descent:
     Parameters
     ----------
     learning_rate
-        Number, or function of the step 0, 1, ... (an integer array).
+        Number, or function of the step 0, 1, ..., a floating array.
     base
         Where directions come from: an object with ``init(params)`` and ``update(gradient, state,
         params) -> (direction, state)``, such as `fenchel.tuners.Adam()`. None: minus the gradient.
@@ -68,7 +69,10 @@ class Descent:
     ) -> tuple[Tree, tuple[Array, Any]]:
         """Return what to add to the parameters, and the new state."""
         count, inner = state
-        rate = self.learning_rate(count) if callable(self.learning_rate) else self.learning_rate
+        rate = self.learning_rate
+        if callable(rate):
+            xp, first = backend_of_tree(params).namespace, leaves(params)[0]
+            rate = rate(widen(xp, xp.astype(count, first.dtype), check_dtype("params", first)))
         if self.base is None:
             return scale(-rate, gradient), (count + 1, inner)
         direction, inner = self.base.update(gradient, inner, params)
