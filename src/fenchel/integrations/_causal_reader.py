@@ -148,7 +148,8 @@ def leading_padding(model: Any, tokens: Tensor) -> Tensor:
     leading = (tokens == pad).to(torch.int64).cumprod(dim=-1)
     count = leading.sum(dim=-1)
     if pad not in (ends if isinstance(ends, list) else [ends]):
-        return ones - leading
+        rest: Tensor = ones - leading
+        return rest
     if len(count) and bool((count != count[0]).any()):
         raise ValueError(
             "`attention_mask` must be given where the padding token also ends responses; got None"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...backend import namespace
+
 __all__ = ["weighted"]
 
 Array = Any
 
 
-def weighted(xp: Any, weight: Any, value: Array) -> Array:
+def weighted(weight: Any, value: Array) -> Array:
     """Return weight times value, where nothing of an infinite value is nothing.
 
     The weight, a number or an array, is differentiated at 0 too wherever the value is finite.
     """
+    xp = namespace(value, weight)
     if isinstance(weight, float):
         return weight * value if weight != 0.0 else xp.zeros_like(value)
     gone = (weight == 0) & (xp.abs(value) == float("inf"))
-    return xp.where(gone, xp.zeros_like(value), weight * xp.where(gone, 0.0 * weight, value))
+    zero = xp.zeros_like(value)
+    return xp.where(gone, zero, xp.multiply(weight, xp.where(gone, zero, value)))

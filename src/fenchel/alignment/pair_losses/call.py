@@ -118,7 +118,7 @@ def pair_loss(
     a, b = _normalised(pairs)
     rows = _mixed(pairs, loss, a, b)
     if reduction == "mean":
-        if rows.size == 0:
+        if 0 in rows.shape:
             raise ValueError(
                 "`reduction` must be none or sum where there are no pairs; got mean of none"
             )
@@ -182,7 +182,7 @@ def pair_loss_grad(
     a, b = _normalised(pairs)
     xp = pairs.backend.namespace
     if loss.slopes is None:
-        rows, pullback = pairs.backend.vjp(lambda a, b: _mixed(pairs, loss, a, b), a, b)
+        rows, pullback = pairs.backend.vjp(lambda a, b: _mixed(_known(pairs, a), loss, a, b), a, b)
         slopes = pullback(xp.ones_like(rows))
     else:
         slopes = _mixed_slopes(pairs, loss, a, b)
@@ -196,28 +196,41 @@ def pair_loss_grad(
 
 def _mixed(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> Array:
     """Return the mean loss over the labels."""
-    xp, p, beta, options = pairs.backend.namespace, pairs.prob, pairs.beta, pairs.options
+    p, beta, options = pairs.prob, pairs.beta, pairs.options
     if loss.labels:
         return loss.value(a, b, beta, prob=p, **options)
     if isinstance(p, float) and p in (0.0, 1.0):
         return loss.value(*((a, b) if p else (b, a)), beta, **options)
-    straight = weighted(xp, p, loss.value(a, b, beta, **options))
-    return straight + weighted(xp, 1.0 - p, loss.value(b, a, beta, **options))
+    straight = weighted(p, loss.value(a, b, beta, **options))
+    return straight + weighted(1.0 - p, loss.value(b, a, beta, **options))
 
 
 def _mixed_slopes(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> tuple[Array, Array]:
     """Return the mean derivatives over the labels."""
     assert loss.slopes is not None
-    xp, p, beta, options = pairs.backend.namespace, pairs.prob, pairs.beta, pairs.options
+    p, beta, options = pairs.prob, pairs.beta, pairs.options
+    if loss.labels:
+        first, second = loss.slopes(a, b, beta, prob=p, **options)
+        return first, second
     if isinstance(p, float) and p == 1.0:
         first, second = loss.slopes(a, b, beta, **options)
         return first, second
     straight, swapped = loss.slopes(a, b, beta, **options), loss.slopes(b, a, beta, **options)
     first, second = (
-        weighted(xp, p, one) + weighted(xp, 1.0 - p, other)
+        weighted(p, one) + weighted(1.0 - p, other)
         for one, other in zip(straight, swapped[::-1], strict=True)
     )
     return first, second
+
+
+def _known(pairs: Pairs, a: Array) -> Pairs:
+    """Return the pairs with their other arrays as constants of the trace of `a`."""
+    backend = backend_of(a)
+    beta, prob = (
+        value if isinstance(value, float) else known_to(backend, value)
+        for value in (pairs.beta, pairs.prob)
+    )
+    return pairs._replace(beta=beta, prob=prob)
 
 
 def _normalised(pairs: Pairs) -> tuple[Array, Array]:
@@ -241,7 +254,9 @@ def _prepare(
     options: dict[str, Any],
 ) -> Pairs:
     """Check the arguments of the public functions."""
-    backend = backend_of(a, b, *(v for v in (beta, prob) if v is not None))
+    arrays = {k: v for k, v in options.items() if hasattr(v, "shape")}
+    backend = backend_of(a, b, *(v for v in (beta, prob) if v is not None), *arrays.values())
+    options = {**options, **{k: known_to(backend, v) for k, v in arrays.items()}}
     for label, value in (("rho_chosen", a), ("rho_rejected", b)):
         check_array(label, value, backend)
     info, xp = check_dtype("rho_chosen", a), backend.namespace

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...backend import backend_of
+from ...backend import backend_of, namespace
 from ...convex import Cube
 from ...losses import Fitzpatrick, binary_logistic, binary_sparse, fitzpatrick_binary_logistic
 from ...regularizers import SquaredNorm
@@ -26,10 +26,10 @@ _FITZPATRICK_CUBE = Fitzpatrick(SquaredNorm(Cube()))
 
 def _labels(z: Array, prob: Any) -> Array:
     """Return the labels as an array like `z`."""
-    xp = backend_of(z).namespace
+    backend = backend_of(z)
     if isinstance(prob, float):
-        return xp.full_like(backend_of(z).stop_gradient(z), prob)
-    return xp.broadcast_to(prob, z.shape)
+        return backend.namespace.full_like(backend.stop_gradient(z), prob)
+    return namespace(z, prob).broadcast_to(prob, z.shape)
 
 
 def _logistic(z: Array, p: Array) -> Array:
@@ -55,7 +55,13 @@ def _pair(of_margin: Callable[[Array, Array], Array]) -> PairLoss:
 
     def value(a: Array, b: Array, beta: Any, *, prob: Any = 1.0) -> Array:
         z = beta * (a - b)
-        return of_margin(z, _labels(z, prob))
+        xp, p = namespace(z, prob), _labels(z, prob)
+        # Those losses take infinite scores for masks; here they are margins.
+        far = xp.abs(z) == float("inf")
+        near = of_margin(xp.where(far, xp.zeros_like(z), z), p)
+        right = p == xp.where(z > 0, xp.ones_like(p), xp.zeros_like(p))
+        limit = xp.where(right, xp.zeros_like(near), xp.full_like(near, float("inf")))
+        return xp.where(far, limit, near)
 
     return PairLoss(value, labels=True)
 

@@ -40,17 +40,25 @@ def _noise(label_smoothing: float) -> float:
     return epsilon
 
 
-def robust(a: Array, b: Array, beta: Any, *, label_smoothing: float = 0.0) -> Array:
-    """Return [(1 - e) sp(-z) - e sp(z)] / (1 - 2e), whose mean under noise e is dpo's."""
-    epsilon, xp, z = _noise(label_smoothing), namespace(a), beta * (a - b)
-    straight, flipped = softplus(-z), weighted(xp, epsilon, softplus(z))
-    return ((1.0 - epsilon) * straight - flipped) / (1.0 - 2.0 * epsilon)
+def robust(
+    a: Array, b: Array, beta: Any, *, prob: Any = 1.0, label_smoothing: float = 0.0
+) -> Array:
+    """Return [(1 - e) sp(-z) - e sp(z)] / (1 - 2e), whose mean under noise e is dpo's.
+
+    The weights of both terms are gathered over the labels: the terms alone may be infinite.
+    """
+    epsilon, z = _noise(label_smoothing), beta * (a - b)
+    straight = weighted(prob - epsilon, softplus(-z))
+    flipped = weighted(1.0 - prob - epsilon, softplus(z))
+    return (straight + flipped) / (1.0 - 2.0 * epsilon)
 
 
-def robust_slopes(a: Array, b: Array, beta: Any, *, label_smoothing: float = 0.0) -> Slopes:
+def robust_slopes(
+    a: Array, b: Array, beta: Any, *, prob: Any = 1.0, label_smoothing: float = 0.0
+) -> Slopes:
     """Return -beta [(1 - e) sigma(-z) + e sigma(z)] / (1 - 2e), and its opposite."""
     epsilon, z = _noise(label_smoothing), beta * (a - b)
-    mixed = (1.0 - epsilon) * expit(-z) + epsilon * expit(z)
+    mixed = (prob - epsilon) * expit(-z) - (1.0 - prob - epsilon) * expit(z)
     return _opposite(-beta * mixed / (1.0 - 2.0 * epsilon))
 
 
@@ -73,36 +81,49 @@ def _target(label_smoothing: float) -> float:
 
 def exo(a: Array, b: Array, beta: Any, *, label_smoothing: float = 0.0) -> Array:
     """Return KL((q, 1 - q) | (1 - e, e)) of q = sigma(z): the reverse of dpo's."""
-    epsilon, xp, z = _target(label_smoothing), namespace(a), beta * (a - b)
-    q, rest = expit(z), expit(-z)
-    kept = weighted(xp, q, log_expit(z) - log(1.0 - epsilon))
-    return kept + weighted(xp, rest, log_expit(-z) - log(epsilon))
+    epsilon, z = _target(label_smoothing), beta * (a - b)
+    kept = weighted(expit(z), log_expit(z) - log(1.0 - epsilon))
+    return kept + weighted(expit(-z), log_expit(-z) - log(epsilon))
 
 
 def exo_slopes(a: Array, b: Array, beta: Any, *, label_smoothing: float = 0.0) -> Slopes:
     """Return beta q (1 - q) (z - logit(1 - e)), and its opposite."""
-    epsilon, xp, z = _target(label_smoothing), namespace(a), beta * (a - b)
+    epsilon, z = _target(label_smoothing), beta * (a - b)
     odds = log(1.0 - epsilon) - log(epsilon)
-    return _opposite(beta * weighted(xp, expit(z) * expit(-z), z - odds))
+    return _opposite(beta * weighted(expit(z) * expit(-z), z - odds))
 
 
 def discopop(a: Array, b: Array, beta: Any, *, temperature: float = 0.05) -> Array:
     """Return (1 - m) sp(-z) + m exp(-z) with m = sigma(z / temperature), arXiv 2406.08414."""
-    xp, z = namespace(a), beta * (a - b)
-    share, steepness = z / check_number("temperature", temperature, above=0.0), 1.0 / temperature
+    z = beta * (a - b)
+    steepness = 1.0 / check_number("temperature", temperature, above=0.0)
+    return weighted(expit(-steepness * z), softplus(-z)) + _tilted(z, steepness)
+
+
+def discopop_slopes(a: Array, b: Array, beta: Any, *, temperature: float = 0.05) -> Slopes:
+    """Return beta [m' (exp(-z) - sp(-z)) - (1 - m) sigma(-z) - m exp(-z)], and its opposite."""
+    z = beta * (a - b)
+    steepness = 1.0 / check_number("temperature", temperature, above=0.0)
+    m, rest = expit(steepness * z), expit(-steepness * z)
+    left = weighted(steepness * m * rest, softplus(-z)) + rest * expit(-z)
+    return _opposite(beta * (_tilted(z, steepness) * (steepness * rest - 1.0) - left))
+
+
+def _tilted(z: Array, steepness: float) -> Array:
+    """Return sigma(steepness z) exp(-z), finite for z << 0 too, where exp(-z) is not."""
+    xp = namespace(z)
     left, zero = z < 0, xp.zeros_like(z)
-    # m exp(-z) is finite for z << 0, where exp(-z) alone is not.
     below, above = xp.where(left, z, zero), xp.where(left, zero, z)
     excess = (steepness - 1.0) * below if steepness != 1.0 else zero
-    power = xp.where(left, excess - softplus(steepness * below), log_expit(share) - above)
-    return weighted(xp, expit(-share), softplus(-z)) + xp.exp(power)
+    right = log_expit(steepness * above) - above
+    return xp.exp(xp.where(left, excess - softplus(steepness * below), right))
 
 
 LOSSES = {
     "dpo": PairLoss(dpo, dpo_slopes, aliases=("sigmoid",)),
     "sigmoid_norm": PairLoss(dpo, dpo_slopes, lengths=True),
-    "robust": PairLoss(robust, robust_slopes, noise=True),
+    "robust": PairLoss(robust, robust_slopes, labels=True, noise=True),
     "simpo": PairLoss(simpo, simpo_slopes),
     "exo": PairLoss(exo, exo_slopes, noise=True, aliases=("exo_pair",)),
-    "discopop": PairLoss(discopop),
+    "discopop": PairLoss(discopop, discopop_slopes),
 }
