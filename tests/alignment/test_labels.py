@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fenchel.alignment.online.draw import Answers
 from fenchel.alignment.online.labels import LABELS, TIES, decide
-from fenchel.alignment.online.metrics import measure
+from fenchel.alignment.online.metrics import Feedback, measure
 
 PROB = np.array([0.9, 0.1, 0.5, 0.55, np.nan])
 VALID = np.array([True, True, True, True, False])
@@ -75,9 +76,9 @@ def report(first, second, prob, identical=None):
     identical = np.zeros(prob.size, dtype=bool) if identical is None else np.asarray(identical)
     decision = decide(prob, known, prob * 0, labels="hard", ties="drop", tie_margin=0.0)
     ratios = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    return measure(
-        ratios, np.ones(2), prob, known, identical, decision, prob * np.nan, (0.0, 1, 0.0)
-    )
+    answers = Answers(prob, known, identical, prob * np.nan)
+    feedback = Feedback(None, ratios, [np.ones(2)], answers, decision)
+    return measure(feedback, loss=0.0, grad_norm=0.0, updates=1)
 
 
 def test_counts_of_a_step():

@@ -259,6 +259,17 @@ def test_a_liking_for_the_first_place_cancels_in_the_win_rate():
     assert_allclose(loop.win_rate(start(), start(), np.zeros(4000)).value, 0.5, atol=0.02)
 
 
+def test_offline_training_with_the_same_parts(xp):
+    loop = loop_of(labels="soft")
+    state = loop.init(start(xp))
+    pairs = loop.annotated(state, xp.array(np.zeros(64)))
+    once = loop.update(state, pairs)
+    stepped, _ = loop.step(state, xp.array(np.zeros(64)))
+    assert_allclose(xp.numpy(once.params), xp.numpy(stepped.params), atol=1e-14)
+    assert once.step == state.step
+    assert int(np.argmax(xp.numpy(loop.update(once, pairs).params - state.params))) == 1
+
+
 def test_reference_of_its_own():
     loop = loop_of()
     state = loop.init(start(), reference=np.zeros(4))

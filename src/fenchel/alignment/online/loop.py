@@ -21,10 +21,11 @@ from ..pair_losses import pair_loss_names
 from .batches import prompt_source
 from .draw import Drawn, ask, draw_pairs, lengths_of, shown
 from .labels import LABELS, TIES, decide
-from .metrics import Metrics, measure
-from .prepare import batch_of, check_parts, seed_from
+from .metrics import Feedback, Metrics, measure
+from .prepare import batch_of, check_parts, log_ratios, seed_from
 from .state import Batch, OnlineState, load, save
 from .update import BASELINE, GradientStep, PairObjective, take_step
+from .versus import versus
 
 __all__ = ["OnlineLoop"]
 
@@ -181,35 +182,51 @@ class OnlineLoop:
         ValueError
             If the annotator's answer has not the length of the question, or is no probability.
         """
-        backend = backend_of_tree(state.params)
-        streams = RandomStream(state.seed, step=state.step).split(_STREAMS)
-        compiled = self._compiles(backend, prompts)
-        draw = self._draw if not compiled else self._once("draw", backend, self._draw)
-        drawn = draw(state.params, state.reference, prompts, streams[:2])
-        asked, first = shown(self.policy, self.decode, prompts, drawn.first)
-        second = shown(self.policy, self.decode, prompts, drawn.second)[1]
-        answers = ask(self.annotator, asked, first, second, self.instruction)
-        uniform = streams[2].uniform((len(first),), like=np.zeros(1))
-        decision = decide(
-            answers.prob, answers.known, uniform,
-            labels="soft" if self.loss == BASELINE else self.labels,
-            ties=self.ties, tie_margin=self.tie_margin,
-        )  # fmt: skip
-        lengths = [
-            lengths_of(self.policy, responses, items)
-            for responses, items in ((drawn.first, first), (drawn.second, second))
-        ]
-        batch = batch_of(backend, prompts, drawn, decision, lengths)
-        state, update = self._learn(backend, state, batch, streams[3], compiled)
-        ratios = [
-            np.asarray(backend.to_host(logp), dtype=np.float64) - backend.to_host(ref)
-            for logp, ref in zip(drawn.logp, drawn.ref, strict=True)
-        ]
-        metrics = measure(
-            (ratios[0], ratios[1]), np.concatenate(lengths), answers.prob, answers.known,
-            answers.identical, decision, answers.bias, update,
-        )  # fmt: skip
-        return replace(state, step=state.step + 1), metrics
+        feedback = self._collect(state, prompts)
+        backend, batch = backend_of_tree(state.params), feedback.batch
+        memory = (*state.memory, batch)[-self.replay :]
+        stream = RandomStream(state.seed, step=state.step).split(_STREAMS)[3]
+        places = integers(stream, 0, len(memory), (self.reuse,), like=np.zeros(1))
+        batches = [batch, *(memory[int(place)] for place in places[1:])]
+        updates, report = 0, (_NAN, _NAN)
+        for turn, chosen in enumerate(batches):
+            if not np.any(backend.to_host(chosen.weight)):
+                continue  # a step on nothing would still move what has momentum
+            state, loss, norm = self._take(backend, state, chosen)
+            updates += 1
+            if turn == 0:
+                report = float(backend.to_host(loss)), float(backend.to_host(norm))
+        kept = memory if self.replay > 1 else ()
+        metrics = measure(feedback, loss=report[0], grad_norm=report[1], updates=updates)
+        return replace(state, memory=kept, step=state.step + 1), metrics
+
+    def annotated(self, state: OnlineState, prompts: Any) -> Batch:
+        """Return the pairs of a step, annotated, without learning from them.
+
+        Parameters
+        ----------
+        state, prompts
+            As for `step`.
+
+        Returns
+        -------
+        Batch
+            Pairs that `update` takes: a fixed set of them is what offline training learns from.
+        """
+        return self._collect(state, prompts).batch
+
+    def update(self, state: OnlineState, batch: Batch) -> OnlineState:
+        """Return the state after one step of the optimiser on annotated pairs.
+
+        Parameters
+        ----------
+        state
+            State of the run; the number of its step stays.
+        batch
+            Pairs, at least one of which counts.
+        """
+        after: OnlineState = self._take(backend_of_tree(state.params), state, batch)[0]
+        return after
 
     def run(
         self,
@@ -291,61 +308,44 @@ class OnlineLoop:
             Mean probability that the first policy's response is better (identical ones are a draw,
             pairs without an answer are left out), and its standard error.
         """
-        streams = RandomStream(rng).split(2)
-        sides = [
-            shown(self.policy, self.decode, prompts, self._respond(p, prompts, s, temperature))
-            for p, s in zip((params, other), streams, strict=True)
-        ]
-        asked, ours, theirs = sides[0][0], sides[0][1], sides[1][1]
-        # Every second pair is shown the other way round, against a liking for one place.
-        turned = np.arange(len(ours)) % 2 == 1
-        first, second = (
-            [b if turn else a for a, b, turn in zip(one, two, turned, strict=True)]
-            for one, two in ((ours, theirs), (theirs, ours))
-        )
-        answers = ask(self.annotator, asked, first, second, self.instruction)
-        wins = np.where(turned, 1.0 - answers.prob, answers.prob)
-        wins = np.where(answers.identical, 0.5, wins)[answers.known | answers.identical]
-        count = len(wins)
-        value = float(wins.mean()) if count else float("nan")
-        return Estimate(value, float(wins.std(ddof=1)) / count**0.5 if count > 1 else float("nan"))
+        return versus(self, params, other, prompts, RandomStream(rng), temperature)
 
-    def _respond(self, params: Tree, prompts: Any, rng: RandomStream, temperature: float) -> Any:
-        return self.policy.sample(params, prompts, rng, temperature)
+    def _collect(self, state: OnlineState, prompts: Any) -> Feedback:
+        """Draw the pairs of a step, and have them annotated."""
+        backend = backend_of_tree(state.params)
+        streams = RandomStream(state.seed, step=state.step).split(_STREAMS)
+        draw = self._once("draw", backend, prompts, self._draw)
+        drawn = draw(state.params, state.reference, prompts, streams[:2])
+        asked, first = shown(self.policy, self.decode, prompts, drawn.first)
+        second = shown(self.policy, self.decode, prompts, drawn.second)[1]
+        answers = ask(self.annotator, asked, first, second, self.instruction)
+        labels = "soft" if self.loss == BASELINE else self.labels
+        uniform = streams[2].uniform((len(first),), like=np.zeros(1))
+        decision = decide(
+            answers.prob, answers.known, uniform,
+            labels=labels, ties=self.ties, tie_margin=self.tie_margin,
+        )  # fmt: skip
+        sides = (drawn.first, first), (drawn.second, second)
+        lengths = [lengths_of(self.policy, *side) for side in sides]
+        return Feedback(
+            batch_of(backend, prompts, drawn, decision, lengths),
+            log_ratios(backend, drawn), lengths, answers, decision,
+        )  # fmt: skip
 
     def _draw(self, params: Tree, reference: Tree, prompts: Any, streams: Any) -> Drawn:
         return draw_pairs(self.policy, self.temperature, params, reference, prompts, streams)
 
-    def _learn(
-        self,
-        backend: Backend,
-        state: OnlineState,
-        batch: Batch,
-        stream: RandomStream,
-        compiled: bool,
-    ) -> tuple[OnlineState, tuple[float, int, float]]:
-        """Update on the fresh batch, then on drawn ones; return loss, updates and norm too."""
-        memory = (*state.memory, batch)[-self.replay :]
-        places = integers(stream, 0, len(memory), (self.reuse,), like=np.zeros(1))
-        take = self._take if not compiled else self._once("take", backend, self._take)
-        params, optimizer, updates, report = state.params, state.optimizer, 0, (_NAN, _NAN)
-        for turn in range(self.reuse):
-            chosen = batch if turn == 0 else memory[int(places[turn])]
-            if not np.any(backend.to_host(chosen.weight)):
-                continue  # a step on nothing would still move what has momentum
-            params, optimizer, loss, norm = take(params, optimizer, chosen)
-            updates += 1
-            if turn == 0:
-                report = float(backend.to_host(loss)), float(backend.to_host(norm))
-        kept = memory if self.replay > 1 else ()
-        state = replace(state, params=params, optimizer=optimizer, memory=kept)
-        return state, (report[0], updates, report[1])
+    def _take(self, backend: Backend, state: OnlineState, batch: Batch) -> Any:
+        """Return the state after an update, the loss, and the norm of the gradient."""
+        learn = self._once("learn", backend, batch.prompts, self._learn)
+        params, optimizer, loss, norm = learn(state.params, state.optimizer, batch)
+        return replace(state, params=params, optimizer=optimizer), loss, norm
 
-    def _take(self, params: Tree, optimizer: Any, batch: Batch) -> Any:
-        backend = backend_of_tree(params)
+    def _learn(self, params: Tree, optimizer: Any, batch: Batch) -> Any:
         return take_step(
-            backend, self._objective, self._optimizer, self.learning_rate, params, optimizer, batch
-        )
+            backend_of_tree(params), self._objective, self._optimizer, self.learning_rate,
+            params, optimizer, batch,
+        )  # fmt: skip
 
     @cached_property
     def _objective(self) -> PairObjective:
@@ -369,13 +369,15 @@ class OnlineLoop:
     def _programs(self) -> dict[Any, Any]:
         return {}
 
-    def _compiles(self, backend: Backend, prompts: Any) -> bool:
-        if self.jit is None:
-            return hasattr(backend, "run_formula") and all(map(is_array, leaves(prompts)))
-        return self.jit
-
-    def _once(self, name: str, backend: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the compiled form of a method, one program for all steps."""
+    def _once(
+        self, name: str, backend: Backend, prompts: Any, f: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """Return a method as it is run: compiled, one program for all steps, or as it is."""
+        wanted = self.jit
+        if wanted is None:
+            wanted = hasattr(backend, "run_formula") and all(map(is_array, leaves(prompts)))
+        if not wanted:
+            return f
         key = name, backend.name
         if key not in self._programs:
             self._programs[key] = backend.jit(f)

@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Metrics", "measure"]
+from .draw import Answers
+from .labels import Decision
+from .state import Batch
+
+__all__ = ["Feedback", "Metrics", "measure"]
 
 _NAN = float("nan")
 
@@ -64,26 +68,30 @@ class Metrics(NamedTuple):
     grad_norm: float
 
 
-def measure(
-    ratios: tuple[Any, Any],
-    lengths: Any,
-    prob: Any,
-    known: Any,
-    identical: Any,
-    decision: Any,
-    bias: Any,
-    update: tuple[float, int, float],
-) -> Metrics:
-    """Put the report together, from NumPy arrays."""
-    first, second = (np.asarray(r, dtype=np.float64) for r in ratios)
+class Feedback(NamedTuple):
+    """All that a step knows before it learns; NumPy arrays but for the batch."""
+
+    batch: Batch
+    ratios: tuple[Any, Any]
+    lengths: list[Any]
+    answers: Answers
+    decision: Decision
+
+
+def measure(feedback: Feedback, *, loss: float, grad_norm: float, updates: int) -> Metrics:
+    """Put the report together."""
+    answers, decision = feedback.answers, feedback.decision
+    identical, known = answers.identical, answers.known
+    first, second = (np.asarray(r, dtype=np.float64) for r in feedback.ratios)
     both = np.concatenate([first, second])
-    win_rate, ess = _win_rate(first, second, np.where(identical, 0.5, prob), known | identical)
+    win_rate, ess = _win_rate(
+        first, second, np.where(identical, 0.5, answers.prob), known | identical
+    )
     with np.errstate(over="ignore"):
         k3 = np.expm1(-both) + both
     used, target = decision.weight > 0, decision.target
     decided = used & (target != 0.5) & (first != second)
     agree = (first > second) == (target > 0.5)
-    loss, updates, grad_norm = update
     return Metrics(
         loss=loss,
         win_rate=win_rate,
@@ -91,8 +99,8 @@ def measure(
         accuracy=_mean(agree[decided]),
         kl=_mean(both),
         kl_k3=_mean(k3),
-        lengths=_mean(lengths),
-        position_bias=_mean(bias[np.isfinite(bias)]),
+        lengths=_mean(np.concatenate(feedback.lengths)),
+        position_bias=_mean(answers.bias[np.isfinite(answers.bias)]),
         pairs=len(first),
         identical=int(identical.sum()),
         invalid=int((~known & ~identical).sum()),

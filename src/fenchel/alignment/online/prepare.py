@@ -15,7 +15,7 @@ from .draw import Drawn
 from .labels import Decision
 from .state import Batch
 
-__all__ = ["batch_of", "check_parts", "seed_from"]
+__all__ = ["batch_of", "check_parts", "log_ratios", "seed_from"]
 
 Tree = Any
 Array = Any
@@ -58,3 +58,12 @@ def batch_of(
         prompts, drawn.first, drawn.second, target, weight, ref_first, ref_second,
         like(lengths[0]), like(lengths[1]),
     )  # fmt: skip
+
+
+def log_ratios(backend: Backend, drawn: Drawn) -> tuple[Any, Any]:
+    """Return log-ratios of both responses under policy and reference, NumPy arrays."""
+    first, second = (
+        np.asarray(backend.to_host(logp), dtype=np.float64) - backend.to_host(ref)
+        for logp, ref in zip(drawn.logp, drawn.ref, strict=True)
+    )
+    return first, second

@@ -1,0 +1,1 @@
+"""Online feedback and realignment of language models, on models small enough for a laptop."""
