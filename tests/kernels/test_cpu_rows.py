@@ -31,6 +31,7 @@ PARAMS = {
     "debias": 1,
     "descending": 0,
     "total": 0.5,
+    "n_values": 4,
 }
 
 

@@ -60,6 +60,7 @@ PARAMS = {
     "descending": 0,
     "max_iter": 5,
     "total": 3.0,
+    "n_values": 4,
     "tol": 1e-6,
 }
 

@@ -48,6 +48,8 @@ _MODULES = {
     "dykstra": "dykstra",
     "section_start": "section",
     "sinkhorn_columns": "sinkhorn",
+    "sorted_by_expert": "routing",
+    "balanced_owners": "routing",
     "soft_rank": "ranking",
     "soft_sort": "ranking",
     "loss_rows": "loss_pullback",

@@ -140,6 +140,12 @@ KERNELS: dict[str, KernelSpec] = {
             ("total",),
             (Output("start", "rows"),),
         ),
+        KernelSpec(
+            "sorted_by_expert",
+            ("experts",),
+            ("n_values",),
+            (Output("order", "entries", "int32"), Output("position", "entries", "int32")),
+        ),
     )
 }
 
@@ -165,6 +171,9 @@ MATRICES: dict[str, KernelSpec] = {
             ("z", "u", "log_a", "log_b"),
             ("tol", "max_iter"),
             (Output("v", "last"),),
+        ),
+        KernelSpec(
+            "balanced_owners", ("scores", "tokens"), ("n_experts",), (Output("owners", "last"),)
         ),
     )
 }

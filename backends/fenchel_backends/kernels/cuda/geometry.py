@@ -7,7 +7,7 @@ from typing import NamedTuple
 __all__ = ["Geometry", "geometry"]
 
 # Doubles of scratch an entry: sums, weights and ends of blocks, Dykstra's iterate and gaps,
-# or potentials.
+# potentials, or owners and chains.
 _SCRATCH = {
     "isotonic_blocks": 3,
     "weighted_isotonic_blocks": 3,
@@ -15,6 +15,7 @@ _SCRATCH = {
     "pnorm_isotonic_blocks": 3,
     "dykstra": 2,
     "sinkhorn_columns": 2,
+    "balanced_owners": 6,
     "fused_isotonic": 3,
     "fused_soft_rank": 3,
     "fused_soft_sort": 3,
