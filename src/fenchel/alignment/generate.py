@@ -165,7 +165,8 @@ def realign_sample(
     >>> float(np.mean(found.tokens).round(1))  # 1 / (1 + exp(-2))
     0.9
     """
-    check_choice("correction", correction, (None, "sir", "smc"))  # type: ignore[arg-type]
+    if correction is not None:
+        check_choice("correction", correction, ("sir", "smc"))
     readers = _readers(models)
     xp = _check_prompts(prompts)
     for name, value in (("max_new_tokens", max_new_tokens), ("end_token", end_token)):
