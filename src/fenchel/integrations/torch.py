@@ -11,6 +11,7 @@ from fenchel import losses
 from fenchel.operators import topk
 
 from .torch_functional import Functional, functional
+from .torch_moe import ExpertMLP, MoELayer, MoEOutput, expert_parallel
 from .torch_optim import Tuned
 from .torch_oracles import OracleGradients
 from .torch_tuners import CDAT, Armijo, Hypergradient, Polyak, QuadraticGreedy, StrongWolfe
@@ -19,6 +20,7 @@ __all__ = [
     "CDAT",
     "Armijo",
     "EntmaxLoss",
+    "ExpertMLP",
     "FDivergenceLoss",
     "FenchelYoungLoss",
     "FitzpatrickEntmaxLoss",
@@ -29,6 +31,8 @@ __all__ = [
     "Hypergradient",
     "LogisticLoss",
     "LossModule",
+    "MoELayer",
+    "MoEOutput",
     "OracleGradients",
     "Polyak",
     "QuadraticGreedy",

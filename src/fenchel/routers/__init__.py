@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .capacity import expert_capacity
     from .controllers import BiasBalance, SparsityControl
     from .load import load_loss
+    from .mixture import moe
     from .route import route
     from .routing import Routing
     from .segments import Segments
@@ -28,6 +29,7 @@ _HOME = {
     "capacity": ("expert_capacity",),
     "controllers": ("BiasBalance", "SparsityControl"),
     "load": ("load_loss",),
+    "mixture": ("moe",),
     "soft": ("SoftRouting", "soft_route"),
     "sparsity": ("sparsity_loss",),
     "route": ("route",),
@@ -47,6 +49,7 @@ __all__ = [
     "gshard_loss",
     "importance_loss",
     "load_loss",
+    "moe",
     "route",
     "soft_route",
     "sparsity_loss",

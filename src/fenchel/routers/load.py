@@ -31,8 +31,8 @@ def load_loss(
         Scores of n tokens for m experts without noise, real floating; leading axes are groups.
     k : int
         Experts a token.
-    noise : array (..., n, m)
-        What was added to the logits: the array that `route` was given.
+    noise : array
+        What was added to the logits, broadcastable to them: the array that `route` was given.
     scale : float
         Standard deviation of the noise, above 0; 1 / m in V-MoE.
     where : boolean array (..., n), optional
@@ -87,12 +87,12 @@ def _noise_like(problem: Problem, noise: Any) -> Array:
     backend = problem.backend
     check_array("noise", noise, backend)
     check_dtype("noise", noise)
-    if tuple(noise.shape) != tuple(problem.logits.shape):
-        raise ValueError(
-            f"`noise` must have the shape {tuple(problem.logits.shape)} of `logits`; "
-            f"got {tuple(noise.shape)}"
-        )
-    return backend.namespace.astype(known_to(backend, noise), problem.logits.dtype)
+    given, shape = tuple(noise.shape), tuple(problem.logits.shape)
+    tail = zip(given[::-1], shape[::-1], strict=False)
+    if len(given) > len(shape) or any(a not in (1, b) for a, b in tail):
+        raise ValueError(f"`noise` must broadcast to the shape {shape} of `logits`; got {given}")
+    noise = backend.namespace.astype(known_to(backend, noise), problem.logits.dtype)
+    return backend.namespace.broadcast_to(noise, shape)
 
 
 def _bar(problem: Problem, noisy: Array, k: int) -> Array:
