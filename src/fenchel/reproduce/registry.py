@@ -17,6 +17,7 @@ _PAPERS: dict[str, str | Paper] = {
     "f_divergences": "fenchel.reproduce.losses.f_divergences",
     "projections": "fenchel.reproduce.losses.projections",
     "oaif": "fenchel.reproduce.alignment.oaif",
+    "dera": "fenchel.reproduce.alignment.dera",
 }
 
 
