@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from fenchel.reproduce import Library
+from fenchel.reproduce import Library, Run
+from fenchel.reproduce.alignment import oaif
 from fenchel.reproduce.losses import curves
 from fenchel.reproduce.topk import figure1
 
@@ -12,3 +13,4 @@ def write(folder: Path) -> None:
     library = Library.named("numpy")
     for name, paper in (("topk", figure1), ("losses", curves)):
         paper.draw(paper.curves(library)).savefig(folder / f"{name}.png", dpi=120)
+    oaif.draw(Run(library, folder, quick=True)).savefig(folder / "oaif.png", dpi=120)

@@ -23,8 +23,7 @@ def claims(run: Run, language: Language) -> Iterator[Claim]:
         state = loop.init(language.params)
         for _ in run.progress(range(0, STEPS, 25), f"optimum by {loss}"):
             state, _ = loop.run(state, language.prompts(), 25)
-        reward = language.reward(state.params, count=4000)
-        found[loss] = reward, language.divergence(state.params, 4000)
+        found[loss] = language.measure(state.params, 4000)
     names = ("reward", "divergence")
     for name, one, other in zip(names, found["dpo"], found["rloo"], strict=True):
         gap = abs(one / other - 1.0)

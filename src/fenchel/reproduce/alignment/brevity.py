@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from fenchel.alignment import ScoreAnnotator
@@ -34,7 +35,7 @@ def claims(run: Run, language: Language) -> Iterator[Claim]:
             judge.win_rate(state.params, language.params, language.prompts(1000), rng=7).value
         )
     run.save(_draw(lengths, wins), "brevity")
-    shorter = min(a - b for a, b in zip(lengths, lengths[1:], strict=False))
+    shorter = min(a - b for a, b in pairwise(lengths))
     yield Claim("a shorter instruction, symbols saved each time", shorter, ">=", 0.1)
     yield Claim("win rate on the original rule, the smallest", min(wins), ">=", 0.9)
 

@@ -88,19 +88,15 @@ class Language:
         tokens = POLICY.sample(params, prompts, RandomStream(seed), 1.0)
         return tokens, POLICY.decode(prompts, tokens)[1]
 
-    def reward(self, params: Any, **options: Any) -> float:
-        """Return the mean reward."""
-        shown = self.responses(params, **options)[1]
-        return sum(count_of_fives(None, row) for row in shown) / len(shown)
-
-    def divergence(self, params: Any, count: int = 2000) -> float:
-        """Return KL(policy, first model), estimated from draws of the policy."""
-        tokens, _ = self.responses(params, count)
-        ratio = [
+    def measure(self, params: Any, count: int = 2000) -> tuple[float, float]:
+        """Return the mean reward, and KL(policy, first model), from draws of the policy."""
+        tokens, shown = self.responses(params, count)
+        logprob, first = (
             self.run.library.numpy(POLICY.logprob(p, self.prompts(count), tokens))
             for p in (params, self.params)
-        ]
-        return float((ratio[0] - ratio[1]).mean())
+        )
+        reward = sum(count_of_fives(None, row) for row in shown) / len(shown)
+        return reward, float((logprob - first).mean())
 
 
 def _empty(run: Run, count: int) -> Array:

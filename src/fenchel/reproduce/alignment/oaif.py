@@ -7,12 +7,14 @@ online against offline and of instructions, not its tables: those need people an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from ..paper import Claim, Paper, Run
 from . import agreement, brevity, online_offline
 from .language import Language
 
-__all__ = ["PAPER"]
+__all__ = ["PAPER", "draw"]
 
 
 def claims(run: Run) -> Iterator[Claim]:
@@ -25,9 +27,8 @@ def claims(run: Run) -> Iterator[Claim]:
 
 
 def tour(run: Run) -> Claim:
-    """Return how much further online feedback leads than offline feedback."""
-    language = Language.learnt(run)
-    found = online_offline.compare(language, "dpo", online=120, offline=200)
+    """Return how far online feedback leads over offline feedback."""
+    found = _short(run)
     run.save(online_offline.draw({"dpo": found}), "online_offline")
     return Claim(
         "online DPO: reward over the best of offline DPO",
@@ -35,6 +36,16 @@ def tour(run: Run) -> Claim:
         ">=",
         2.0,
     )
+
+
+def draw(run: Run) -> Any:
+    """Return the figure of the documentation."""
+    return online_offline.draw({"dpo": _short(run)})
+
+
+def _short(run: Run) -> online_offline.Comparison:
+    language = Language.learnt(replace(run, quick=True))
+    return online_offline.compare(language, "dpo", online=120, offline=200)
 
 
 PAPER = Paper(

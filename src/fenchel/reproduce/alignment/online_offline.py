@@ -116,8 +116,9 @@ def _rows(library: Any, pairs: Batch, index: Any) -> Batch:
 
 def _note(language: Language, course: Course, step: int, params: Any) -> None:
     course.steps.append(step)
-    course.rewards.append(language.reward(params))
-    course.divergences.append(language.divergence(params))
+    reward, divergence = language.measure(params)
+    course.rewards.append(reward)
+    course.divergences.append(divergence)
 
 
 def draw(found: dict[str, Comparison]) -> Any:
