@@ -109,7 +109,7 @@ class Steps:
         backend = backend_of(like)
         stream = begun(as_stream(rng, like), like)
         if start is None:
-            x = stream.normal(self.shape, like=like)
+            x = self._drawn(backend, stream, like)
         elif tuple(start.shape) != tuple(self.shape):
             raise ValueError(f"`start` must have shape {self.shape}; got {tuple(start.shape)}")
         else:
@@ -117,6 +117,15 @@ class Steps:
         xp = backend.namespace
         t = xp.asarray(0, dtype=xp.int32, device=backend.device_of(like))
         return SamplerState(x, t, stream.next())
+
+    def _drawn(self, backend: Backend, stream: RandomStream, like: Array) -> Array:
+        """Return the standard normal draws that a batch begins with."""
+
+        def draw(stream: RandomStream, like: Array) -> Array:
+            return stream.normal(self.shape, like=like)
+
+        chosen = program(self, "draw", backend, draw) if compiles(backend, stream, like) else draw
+        return chosen(stream, like)
 
     def step(self, state: SamplerState, params: Tree, *, noise: Any = None) -> SamplerState:
         """Return the state after one step; `noise` replaces the draw."""
