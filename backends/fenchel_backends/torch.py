@@ -50,6 +50,11 @@ _SPECIAL = {
 }
 
 
+@torch.compiler.disable  # type: ignore[no-untyped-call]
+def _uncompiled(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return f(*args, **kwargs)
+
+
 class TorchBackend:
     """PyTorch: eager, under `torch.func`, or compiled."""
 
@@ -127,6 +132,12 @@ class TorchBackend:
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Compile `f`."""
         return torch.compile(f)
+
+    def uncompiled(self, f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call `f` as it is, also inside code that is being compiled."""
+        return (
+            _uncompiled(f, *args, **kwargs) if torch.compiler.is_compiling() else f(*args, **kwargs)
+        )
 
     def checkpoint(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Recompute `f` in the backward pass of autograd.

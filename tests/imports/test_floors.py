@@ -13,6 +13,7 @@ FLOORS = (
     ("_lazy", "arrays", "contract"),
     ("backend", "kernels"),
     ("parameters", "trees", "random", "loops", "special"),
+    ("eager",),
     ("autodiff",),
     ("convex",),
     ("operators",),

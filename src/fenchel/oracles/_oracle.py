@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..arrays import check_number
 from ..autodiff import jvp
 from ..backend import Backend
+from ..eager import uncompiled
 from ..parameters import known_to
 from ..trees import dot, is_array, map
 from ._batch import Batch, Model, Vector, open_batch, open_model
@@ -54,6 +55,7 @@ class Oracle:
     metric: Any
     weight_decay: Any
 
+    @uncompiled
     def direction(
         self,
         params: Tree,
@@ -131,6 +133,7 @@ class Oracle:
             base, plain(backend, self.loss), self.predict, fixed, *plain(backend, mine)
         )
 
+    @uncompiled
     def path(
         self,
         params: Tree,

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from ..arrays import check_choice, check_number
+from ..eager import uncompiled
 from ..trees import register_dataclass
 from ._batch import Model, open_batch
 from ._direct import factorize, solve_factorized
@@ -106,6 +107,7 @@ class GaussNewton(Oracle):
         object.__setattr__(self, "rtol", check_number("rtol", self.rtol, minimum=0.0))
         check_gamma(self)
 
+    @uncompiled
     def path(
         self,
         params: Any,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import check_number
 from ..backend import backend_of
+from ..eager import uncompiled
 from ..trees import axpy, backend_of_tree, dot, leaves, map
 from ._batch import open_batch
 from ._info import OracleInfo
@@ -109,6 +110,7 @@ class UnitStep:
         """Return the state: nothing."""
         return ()
 
+    @uncompiled
     def step(
         self,
         oracle: Any,
@@ -167,6 +169,7 @@ class ArmijoStep:
         """Return the state: nothing."""
         return ()
 
+    @uncompiled
     def step(
         self,
         oracle: Any,
@@ -256,6 +259,7 @@ class LevenbergMarquardt:
         """Return the state: gamma is that of the oracle."""
         return _first_state(params)
 
+    @uncompiled
     def step(
         self,
         oracle: Any,
@@ -319,6 +323,7 @@ class GammaSearch:
         """Return the state: gamma is that of the oracle."""
         return _first_state(params)
 
+    @uncompiled
     def step(
         self,
         oracle: Any,

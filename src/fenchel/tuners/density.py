@@ -7,6 +7,7 @@ from math import pi, sqrt
 from typing import Any, NamedTuple
 
 from ..arrays import check_number
+from ..eager import uncompiled
 from ..random import sampler
 from ._matrix import Matrix, constants, matrix_of, random_unit
 from .lanczos import krylov
@@ -37,6 +38,7 @@ class Density(NamedTuple):
     density: Any
 
 
+@uncompiled
 def spectral_density(
     objective: Callable[..., Any],
     params: Tree,

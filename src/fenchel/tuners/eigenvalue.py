@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..arrays import check_choice, check_number
+from ..eager import uncompiled
 from ..random import sampler
 from ..trees import leaves, map, norm
 from ._matrix import Matrix, constants, matrix_of, random_unit, unit
@@ -49,6 +50,7 @@ class Sharpness(NamedTuple):
     matvecs: Any
 
 
+@uncompiled
 def sharpness(
     objective: Callable[..., Any],
     params: Tree,

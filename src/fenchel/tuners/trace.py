@@ -7,6 +7,7 @@ from typing import Any
 
 from ..arrays import check_choice
 from ..autodiff import Estimate, hutchinson_trace
+from ..eager import uncompiled
 from ..random import rademacher, sampler
 from ._matrix import Matrix, constants, matrix_of, positive
 
@@ -19,6 +20,7 @@ Array = Any
 _DEPENDENT = 1e-3
 
 
+@uncompiled
 def hessian_trace(
     objective: Callable[..., Any],
     params: Tree,
