@@ -88,6 +88,11 @@ class Language:
         tokens = POLICY.sample(params, prompts, RandomStream(seed), 1.0)
         return tokens, POLICY.decode(prompts, tokens)[1]
 
+    def reward(self, params: Any, count: int = 2000) -> float:
+        """Return the mean reward."""
+        shown = self.responses(params, count)[1]
+        return sum(count_of_fives(None, row) for row in shown) / len(shown)
+
     def measure(self, params: Any, count: int = 2000) -> tuple[float, float]:
         """Return the mean reward, and KL(policy, first model), from draws of the policy."""
         tokens, shown = self.responses(params, count)
