@@ -20,6 +20,7 @@ from fenchel.trees import follow_dataclasses
 
 from . import jax_linear
 from .kernels import rows, xla
+from .kernels.jax_philox import jax_philox_words
 
 __all__ = ["BACKEND", "JaxBackend"]
 
@@ -32,6 +33,7 @@ class JaxBackend:
     name = "jax"
     namespace = jnp
     native_autodiff = True
+    linear_maps_opaque = True  # derivatives never look into a linear map
 
     def is_traced(self, x: Array) -> bool:
         """Whether `x` is a tracer."""
@@ -185,6 +187,10 @@ class JaxBackend:
     def linear_map(self, apply: Any, transpose: Any, x: Array, *constants: Array) -> Array:
         """Apply a linear function whose transpose is written by hand."""
         return jax_linear.linear_map(self, apply, transpose, x, *constants)
+
+    def philox_words(self, counter: list[Array], key: list[Array]) -> list[Array]:
+        """Words of Philox4x32-10, its rounds a loop."""
+        return jax_philox_words(counter, key)
 
     def fused(self, name: str, x: Array) -> None:
         """Return None: XLA fuses the formula."""

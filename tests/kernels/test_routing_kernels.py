@@ -94,6 +94,15 @@ def test_tokens_left_out_have_no_expert(rng, kernel):
 
 
 @owners
+def test_leaving_tokens_out_moves_no_others(rng, kernel):
+    scores, tokens = rng.normal(size=(4, 13, 10)), rng.random((4, 13)) < 0.8
+    found = np.asarray(kernel(scores.reshape(4, 130), tokens.astype(float), 10)).astype(int)
+    for table, part, owner in zip(scores, tokens, found, strict=True):
+        total = table[part][np.arange(part.sum()), owner[part]].sum()
+        assert total == pytest.approx(best_total(table[part]))
+
+
+@owners
 def test_ties_and_single_precision(kernel):
     scores = np.zeros((1, 12), np.float32)
     found = np.asarray(kernel(scores, np.ones((1, 4), np.float32), 3)).astype(int)

@@ -16,46 +16,70 @@ from ..backend import Array, Backend, backend_of
 from ..kernels import linear_map
 from ..parameters import known_to
 from ._indices import as_index
+from ._problem import constant
 from .places import row_weights, token_places
 
 if TYPE_CHECKING:
     from .routing import Routing
 
-__all__ = ["combine_rows", "dispatch_rows", "spread_rows", "sum_rows"]
+__all__ = [
+    "check_tokens",
+    "combine_rows",
+    "dispatch_rows",
+    "gather_sums",
+    "spread",
+    "spread_rows",
+    "sum_rows",
+]
 
 
 def dispatch_rows(routing: Routing, x: Array) -> Array:
     """Return the buffers (..., m, C, d) of tokens (..., n, d); see `Routing.dispatch`."""
-    backend = backend_of(x, routing.weight)
-    x = known_to(backend, x)
-    check_dtype("x", x)
     shape = tuple(routing.token_index.shape)
-    wanted = (*shape[:-2], routing.n_tokens)
-    if tuple(x.shape[:-1]) != wanted:
-        raise ValueError(f"`x` must have the shape {wanted} + (d,); got {tuple(x.shape)}")
-    xp = backend.namespace
-    token, places = _maps(backend, routing)
-    rows = linear_map(backend, spread_rows, sum_rows, x, token, places)
-    return xp.reshape(rows, (*shape, x.shape[-1]))
+    backend = backend_of(x, routing.weight)
+    check_tokens(x, (*shape[:-2], routing.n_tokens))
+    rows = spread(backend, x, *_maps(backend, routing))
+    return backend.namespace.reshape(rows, (*shape, x.shape[-1]))
 
 
 def combine_rows(routing: Routing, y: Array) -> Array:
     """Return the tokens (..., n, d) of buffers (..., m, C, d); see `Routing.combine`."""
     backend = backend_of(y, routing.weight)
     xp = backend.namespace
-    info = check_dtype("y", y)
     shape = tuple(routing.token_index.shape)
     if tuple(y.shape[:-1]) != shape:
         raise ValueError(f"`y` must have the shape {shape} + (d,); got {tuple(y.shape)}")
-    wide = widen(xp, known_to(backend, y), info)
-    token, places = _maps(backend, routing)
-    weight = xp.astype(row_weights(backend, routing), wide.dtype)
-    # what stands in empty rows is nobody's: it must not spoil a sum, were it NaN
-    filled = xp.reshape(routing.token_index < routing.n_tokens, (*shape, 1))
-    weighted = xp.where(filled, xp.multiply(weight[..., None], wide), xp.zeros_like(wide))
-    rows = xp.reshape(weighted, (*shape[:-2], shape[-2] * shape[-1], y.shape[-1]))
-    total = linear_map(backend, sum_rows, spread_rows, rows, token, places)
-    return narrow(xp, total, info, y.dtype)
+    flat = (*shape[:-2], shape[-2] * shape[-1])
+    weight = xp.reshape(row_weights(backend, routing), flat)
+    rows = xp.reshape(known_to(backend, y), (*flat, y.shape[-1]))
+    return gather_sums(backend, rows, weight, *_maps(backend, routing))
+
+
+def check_tokens(x: Array, wanted: tuple[int, ...]) -> None:
+    """Raise unless `x` is a floating array of shape `wanted` + (d,)."""
+    check_dtype("x", x)
+    if tuple(x.shape[:-1]) != wanted or x.ndim != len(wanted) + 1:
+        raise ValueError(f"`x` must have the shape {wanted} + (d,); got {tuple(x.shape)}")
+
+
+def spread(backend: Backend, x: Array, token: Array, places: Array) -> Array:
+    """Return the rows (..., R, d) of tokens (..., n, d): token (..., R) and places (..., n, q)."""
+    return linear_map(backend, spread_rows, sum_rows, known_to(backend, x), token, places)
+
+
+def gather_sums(backend: Backend, rows: Array, weight: Array, token: Array, places: Array) -> Array:
+    """Return for each token the sum of its rows (..., R, d) times their weights (..., R).
+
+    What stands in empty rows is nobody's, and spoils no sum, were it NaN.
+    """
+    xp = backend.namespace
+    info = check_dtype("y", rows)
+    dtype, rows = rows.dtype, widen(xp, rows, info)
+    filled = (token < places.shape[-2])[..., None]
+    weighted = xp.multiply(xp.astype(weight, rows.dtype)[..., None], rows)
+    weighted = xp.where(filled, weighted, xp.zeros_like(weighted))
+    total = linear_map(backend, sum_rows, spread_rows, weighted, token, places)
+    return narrow(xp, total, info, dtype)
 
 
 def _maps(backend: Backend, routing: Routing) -> tuple[Array, Array]:
@@ -63,7 +87,7 @@ def _maps(backend: Backend, routing: Routing) -> tuple[Array, Array]:
     xp = backend.namespace
     shape = tuple(routing.token_index.shape)
     token = xp.reshape(routing.token_index, (*shape[:-2], shape[-2] * shape[-1]))
-    return backend.stop_gradient(token), backend.stop_gradient(token_places(backend, routing))
+    return constant(backend, token), constant(backend, token_places(backend, routing))
 
 
 def spread_rows(backend: Backend, x: Array, token: Array, places: Array) -> Array:
@@ -71,17 +95,41 @@ def spread_rows(backend: Backend, x: Array, token: Array, places: Array) -> Arra
     return _take_rows(backend, _padded(backend, x), token)
 
 
+# Up to this many rows a token are added one after the other without looking.
+_FEW = 8
+
+
 def sum_rows(backend: Backend, rows: Array, token: Array, places: Array) -> Array:
     """Return the sums of rows (..., R, d) at `places` (..., n, q), where R stands for none."""
+    xp, q = backend.namespace, places.shape[-1]
     padded = _padded(backend, rows)
-    total = None
-    for j in range(places.shape[-1]):
-        part = _take_rows(backend, padded, places[..., j])
-        total = part if total is None else total + part
-    if total is None:
-        shape = (*places.shape[:-1], rows.shape[-1])
-        return backend.namespace.zeros(shape, dtype=rows.dtype)
-    return total
+    if q == 0:
+        return xp.zeros((*places.shape[:-1], rows.shape[-1]), dtype=rows.dtype)
+    first = _take_rows(backend, padded, places[..., 0])
+    opaque = getattr(backend, "linear_maps_opaque", False)
+    if q > _FEW and (opaque or not backend.is_traced(places)):
+        return _sum_of_used(backend, first, padded, places)
+    for j in range(1, q):
+        first = first + _take_rows(backend, padded, places[..., j])
+    return first
+
+
+def _sum_of_used(backend: Backend, total: Array, padded: Array, places: Array) -> Array:
+    """Go on with a sum as far as there are columns in use."""
+    xp, q = backend.namespace, places.shape[-1]
+    one = xp.ones((1,), dtype=xp.arange(0).dtype, device=backend.device_of(places))
+    column = xp.arange(1, q + 1, dtype=one.dtype, device=backend.device_of(places))
+    used = xp.where(places < padded.shape[-2] - 1, column, xp.zeros_like(column))
+    last = xp.max(used) if 0 not in places.shape else 0
+
+    def going(carry: tuple[Array, Array]) -> Array:
+        return xp.all(carry[0] < last)
+
+    def add(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        index = xp.take(places, carry[0], axis=-1)[..., 0]
+        return carry[0] + 1, carry[1] + _take_rows(backend, padded, index)
+
+    return backend.while_loop(going, add, (one, total))[1]  # type: ignore[no-any-return]
 
 
 def _padded(backend: Backend, x: Array) -> Array:

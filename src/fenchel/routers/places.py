@@ -8,36 +8,38 @@ from ..backend import Array, Backend
 from ..kernels import linear_map
 from ..parameters import known_to
 from ._indices import gather_last
+from ._problem import constant
 from .buffers import fill_buffers
 
 if TYPE_CHECKING:
     from .routing import Routing
 
-__all__ = ["row_weights", "token_places"]
+__all__ = ["row_weights", "rows_of_tokens", "take_back", "take_or_zero", "token_places"]
 
 
 def token_places(backend: Backend, routing: Routing) -> Array:
     """Return the flat buffer rows that each token sits in, (..., n, q); m C stands for none.
 
-    For expert choice q = min(m, m C), rows first.
+    For expert choice q is m, and rows come first.
     """
     xp = backend.namespace
     rows = routing.n_experts * routing.capacity
     if routing.expert_index is None or routing.slot is None:
-        return rows_of_tokens(backend, routing.token_index, routing.n_tokens)
+        return rows_of_tokens(backend, routing.token_index, routing.n_tokens, routing.n_experts)
     flat = routing.expert_index * routing.capacity + routing.slot
     return xp.where(routing.slot >= 0, flat, xp.full_like(flat, rows))
 
 
-def rows_of_tokens(backend: Backend, token_index: Array, n_tokens: int) -> Array:
-    """Return the flat buffer rows of each token, (..., n, m), m C for none: the inverse map.
+def rows_of_tokens(backend: Backend, token_index: Array, n_tokens: int, most: int) -> Array:
+    """Return the flat rows of token_index (..., a, b) with each token, (..., n, most): the inverse.
 
-    It is buffer filling with tokens in the place of experts.
+    The number of rows stands for none. It is buffer filling with tokens in the place of experts.
     """
-    xp = backend.namespace
-    *groups, m, capacity = token_index.shape
-    flat = xp.reshape(token_index, (*groups, m * capacity))
-    return fill_buffers(backend, flat, n_tokens, m).assignment
+    plain = getattr(backend, "base", None) or backend
+    token_index = constant(backend, token_index)
+    *groups, a, b = token_index.shape
+    flat = plain.namespace.reshape(token_index, (*groups, a * b))
+    return fill_buffers(plain, flat, n_tokens, most).assignment
 
 
 def row_weights(backend: Backend, routing: Routing) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import Array
+from ..backend import Array, Backend
 from ..operators.softmax import softmax
 from ._indices import gather_last
 from ._options import Options
@@ -69,10 +69,26 @@ def best_experts(problem: Problem, scores: Array, k: int) -> tuple[Array, Array]
         index = xp.zeros(shape, dtype=xp.int32, device=backend.device_of(scores))
         return index, index > 0
     usable = problem.valid & ~xp.isnan(scores)
-    ranked = xp.where(usable, scores, xp.full_like(scores, float("-inf")))
-    _, places = backend.top_k(ranked, k)
-    # among scores of -inf the order is that of the indices, whether usable or not
+    lowest = xp.full_like(scores, -float(xp.finfo(scores.dtype).max))
+    ranked = xp.where(usable, scores, lowest)
+    places = _largest(backend, ranked, k) if k <= _FEW else backend.top_k(ranked, k)[1]
     return xp.astype(places, xp.int32), gather_last(xp, usable, places)
+
+
+# Up to this many maxima, one after the other, cost less than a sort.
+_FEW = 8
+
+
+def _largest(backend: Backend, scores: Array, k: int) -> Array:
+    """Return the places of the `k` largest entries above -inf, the first among equals."""
+    xp = backend.namespace
+    index = xp.arange(scores.shape[-1], device=backend.device_of(scores))
+    places = []
+    for _ in range(k):
+        place = xp.argmax(scores, axis=-1, keepdims=True)
+        scores = xp.where(index == place, xp.full_like(scores, float("-inf")), scores)
+        places.append(place)
+    return xp.concat(places, axis=-1)
 
 
 def fill(
