@@ -195,4 +195,5 @@ class RandomStream:
         block = xp.arange(blocks, dtype=dtype, device=device)
         counter = [block, number(self.step), number(self.slot), number(self.stream)]
         key = [number(self.seed & 0xFFFFFFFF), number(self.seed >> 32)]
-        return philox_words(xp, counter, key)
+        compiled = getattr(backend, "philox_words", None)
+        return compiled(counter, key) if compiled is not None else philox_words(xp, counter, key)
