@@ -9,7 +9,8 @@ from ...arrays import FloatInfo, check_choice, check_dtype, check_number, narrow
 from ...backend import backend_of
 from ...parameters import check_array, known_to
 from ._pieces import weighted
-from .registry import PairLoss, find
+from ._record import PairLoss
+from .registry import find
 
 __all__ = ["pair_loss", "pair_loss_grad"]
 

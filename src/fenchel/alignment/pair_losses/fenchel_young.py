@@ -14,7 +14,7 @@ from ...backend import backend_of, namespace
 from ...convex import Cube
 from ...losses import Fitzpatrick, binary_logistic, binary_sparse, fitzpatrick_binary_logistic
 from ...regularizers import SquaredNorm
-from .registry import PairLoss
+from ._record import PairLoss
 
 __all__ = ["LOSSES"]
 

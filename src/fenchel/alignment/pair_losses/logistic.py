@@ -9,7 +9,7 @@ from ...arrays import check_number
 from ...backend import namespace
 from ...special import expit, log_expit, softplus
 from ._pieces import weighted
-from .registry import PairLoss
+from ._record import PairLoss
 
 __all__ = ["LOSSES"]
 

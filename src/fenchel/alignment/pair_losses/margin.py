@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...backend import namespace
-from .registry import PairLoss
+from ._record import PairLoss
 
 __all__ = ["LOSSES"]
 

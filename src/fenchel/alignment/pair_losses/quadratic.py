@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .registry import PairLoss
+from ._record import PairLoss
 
 __all__ = ["LOSSES"]
 

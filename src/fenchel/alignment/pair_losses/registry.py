@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from typing import Any
 
-__all__ = ["PairLoss", "find", "pair_loss_names", "register_pair_loss"]
+from . import fenchel_young, logistic, margin, quadratic, separate
+from ._record import PairLoss
+
+__all__ = ["find", "pair_loss_names", "register_pair_loss"]
 
 Array = Any
 Formula = Callable[..., Any]
 
-_MODULES = ("logistic", "quadratic", "margin", "separate", "fenchel_young")
+_LOSSES = {
+    **logistic.LOSSES,
+    **quadratic.LOSSES,
+    **margin.LOSSES,
+    **separate.LOSSES,
+    **fenchel_young.LOSSES,
+}
+_BUILT_IN = _LOSSES | {alias: loss for loss in _LOSSES.values() for alias in loss.aliases}
 _ADDED: dict[str, PairLoss] = {}
-
-
-@dataclass(frozen=True)
-class PairLoss:
-    """A loss of pairs.
-
-    Parameters
-    ----------
-    value
-        ``value(a, b, beta, **options)``, the loss of each pair from the log-ratios of the preferred
-        and the other response. It need not know of labels: those are mixed outside.
-    slopes
-        Its two derivatives, a function of the same arguments; None leaves them to the library.
-    difference
-        Whether it depends on a - b alone.
-    labels
-        Whether it takes ``prob`` itself, as it is not linear in it.
-    noise
-        Whether it takes ``label_smoothing`` itself: a number that it checks.
-    lengths
-        Whether it must be given lengths.
-    aliases
-        Other names.
-    """
-
-    value: Formula
-    slopes: Formula | None = None
-    difference: bool = True
-    labels: bool = False
-    noise: bool = False
-    lengths: bool = False
-    aliases: tuple[str, ...] = ()
-
-
-@cache
-def _built_in() -> dict[str, PairLoss]:
-    package = __name__.rpartition(".")[0]
-    table: dict[str, PairLoss] = {}
-    for module in _MODULES:
-        for name, loss in import_module(f".{module}", package).LOSSES.items():
-            table |= dict.fromkeys((name, *loss.aliases), loss)
-    return table
 
 
 def find(name: str) -> PairLoss:
@@ -67,7 +32,7 @@ def find(name: str) -> PairLoss:
     ValueError
         If there is none.
     """
-    loss = _ADDED.get(name) or _built_in().get(name)
+    loss = _ADDED.get(name) or _BUILT_IN.get(name)
     if loss is None:
         raise ValueError(f"`name` must be one of {', '.join(pair_loss_names())}; got {name!r}")
     return loss
@@ -91,7 +56,7 @@ def pair_loss_names(*, aliases: bool = True) -> tuple[str, ...]:
     >>> "dpo" in pair_loss_names(), "sigmoid" in pair_loss_names(aliases=False)
     (True, False)
     """
-    table = {**_built_in(), **_ADDED}
+    table = {**_BUILT_IN, **_ADDED}
     own = [name for name, loss in table.items() if aliases or name not in loss.aliases]
     return tuple(sorted(own))
 
@@ -141,7 +106,7 @@ def register_pair_loss(
         return lambda function: register_pair_loss(name, function, slopes=slopes)
     if not callable(value):
         raise TypeError(f"`value` must be callable; got {type(value).__qualname__}")
-    if name in _built_in():
+    if name in _BUILT_IN:
         raise ValueError(f"`name` must not be that of a built-in loss; got {name!r}")
     _ADDED[name] = PairLoss(value, slopes)
     return value

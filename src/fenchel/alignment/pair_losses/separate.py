@@ -6,7 +6,7 @@ from typing import Any
 
 from ...backend import backend_of
 from ...special import expit, softplus
-from .registry import PairLoss
+from ._record import PairLoss
 
 __all__ = ["LOSSES"]
 

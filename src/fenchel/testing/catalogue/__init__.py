@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from ..operator import Registry
-from . import isotonic, losses, ordering, projections, regularizers, sets, simplex, topk, transport
+from . import (
+    alignment,
+    isotonic,
+    losses,
+    ordering,
+    projections,
+    regularizers,
+    sets,
+    simplex,
+    topk,
+    transport,
+)
 
 __all__ = ["operators"]
 
@@ -18,6 +29,7 @@ operators = Registry(
         *losses.ENTRIES,
         *sets.ENTRIES,
         *transport.ENTRIES,
+        *alignment.ENTRIES,
     )
 )
 """Every public operator, with sample arguments; iterate over it or index it by name."""
