@@ -118,10 +118,14 @@ class KLToReference(Objective):
         *,
         weights: Array | None = None,
         temperature: float = 1.0,
+        rng: Any = None,
     ) -> Array:
         """Return the divergence, as the particles estimate it."""
         if is_array(self.reference):
-            data = mean_of(energy(self.reference, params), self.weights)
+            samples, given = self.reference, self.weights
+            if self.batch_size is not None and rng is not None:
+                samples, given = self._drawn(samples, rng), None
+            data = mean_of(energy(samples, params), given)
             return (data - mean_of(energy(x, params), weights)) * (1.0 / temperature)
         gap = self._gap(energy, params, x, temperature)
         xp = backend_of(gap).namespace

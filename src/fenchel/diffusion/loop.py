@@ -249,7 +249,7 @@ class ImplicitDiffusion:
         energy, temperature = self.sampler.energy, self.sampler.temperature
         stream = replace(seen.stream, slot=seen.stream.slot + 2)
         value = self.objective.value(
-            energy, state.params, seen.x, weights=weights, temperature=temperature
+            energy, state.params, seen.x, weights=weights, temperature=temperature, rng=stream
         )
         gradient = self.objective.gradient(
             energy,

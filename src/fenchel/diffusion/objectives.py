@@ -39,8 +39,12 @@ class Objective:
         *,
         weights: Array | None = None,
         temperature: float = 1.0,
+        rng: Any = None,
     ) -> Array:
-        """Return the quantity for particles of shape (..., n, *event): an array of shape (...)."""
+        """Return the quantity for particles of shape (..., n, *event): an array of shape (...).
+
+        `rng` is for objectives that draw from their data: the same draws the same as `gradient`.
+        """
         raise TypeError(f"{type(self).__qualname__} has no value without the path of the particles")
 
     def pulls(
@@ -192,6 +196,7 @@ class Reward(Objective):
         *,
         weights: Array | None = None,
         temperature: float = 1.0,
+        rng: Any = None,
     ) -> Array:
         """Return the mean reward."""
         return mean_of(self.fn(x), weights)
@@ -238,6 +243,7 @@ class Entropy(Objective):
         *,
         weights: Array | None = None,
         temperature: float = 1.0,
+        rng: Any = None,
     ) -> Array:
         """Return E[V] / temperature: the entropy less the logarithm of the normaliser."""
         return mean_of(energy(x, params), weights) * (1.0 / temperature)

@@ -16,6 +16,7 @@ _PAPERS: dict[str, str | Paper] = {
     "fitzpatrick": "fenchel.reproduce.losses.fitzpatrick",
     "f_divergences": "fenchel.reproduce.losses.f_divergences",
     "projections": "fenchel.reproduce.losses.projections",
+    "diffusion": "fenchel.reproduce.diffusion",
     "oaif": "fenchel.reproduce.alignment.oaif",
     "dera": "fenchel.reproduce.alignment.dera",
 }
