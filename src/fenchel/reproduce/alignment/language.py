@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from fenchel.alignment import GRUPolicy, OnlineLoop, ScoreAnnotator
@@ -73,6 +75,14 @@ class Language:
             params, state = step(params, state, library.backend.from_host(rows))
         return cls(run, params)
 
+    @cached_property
+    def _sample(self) -> Callable[..., Any]:
+        return self.run.library.compiled(partial(POLICY.sample, temperature=1.0))
+
+    @cached_property
+    def _logprob(self) -> Callable[..., Any]:
+        return self.run.library.compiled(POLICY.logprob)
+
     def loop(self, annotator: Any = None, **options: Any) -> OnlineLoop:
         """Return the online loop of the experiments, for the rule unless told otherwise."""
         rule = ScoreAnnotator(count_of_fives, temperature=0.0) if annotator is None else annotator
@@ -85,7 +95,7 @@ class Language:
     def responses(self, params: Any, count: int = 2000, seed: int = 99) -> tuple[Any, list[Any]]:
         """Return draws at temperature 1: of the library, and as the annotator sees them."""
         prompts = self.prompts(count)
-        tokens = POLICY.sample(params, prompts, RandomStream(seed), 1.0)
+        tokens = self._sample(params, prompts, RandomStream(seed))
         return tokens, POLICY.decode(prompts, tokens)[1]
 
     def reward(self, params: Any, count: int = 2000) -> float:
@@ -97,7 +107,7 @@ class Language:
         """Return the mean reward, and KL(policy, first model), from draws of the policy."""
         tokens, shown = self.responses(params, count)
         logprob, first = (
-            self.run.library.numpy(POLICY.logprob(p, self.prompts(count), tokens))
+            self.run.library.numpy(self._logprob(p, self.prompts(count), tokens))
             for p in (params, self.params)
         )
         reward = sum(count_of_fives(None, row) for row in shown) / len(shown)
