@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 
 __all__ = ["linear_map"]
 
@@ -44,6 +45,9 @@ def linear_map(
     array
         The value; every transformation goes through it, to every order.
     """
+    missing = frozenset().union(*map(_varying, constants)) - _varying(x)
+    if missing:  # within shard_map: all operands vary along the same axes of the mesh
+        x = jax.lax.pcast(x, tuple(missing), to="varying")
     value: Array = _LINEAR.bind(
         x, *constants, apply=partial_of(apply, backend), transpose=partial_of(transpose, backend)
     )
@@ -68,7 +72,18 @@ def _run(*operands: Array, apply: Function, transpose: Function) -> Array:
 def _shape(*operands: Any, apply: Function, transpose: Function) -> Any:
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]  # type: ignore[no-untyped-call]
     found = jax.eval_shape(apply, *shapes)
-    return jax.core.ShapedArray(found.shape, found.dtype)
+    # Within shard_map the result varies along the axes of the mesh that the operand varies along.
+    mesh, free = operands[0].sharding.mesh, PartitionSpec(*[None] * len(found.shape))
+    return operands[0].update(
+        shape=found.shape, dtype=found.dtype, sharding=NamedSharding(mesh, free)
+    )
+
+
+def _varying(x: Array) -> frozenset[Any]:
+    """Return the axes of a mesh along which `x` varies, within shard_map."""
+    kind = jax.typeof(x)
+    manual = getattr(kind, "manual_axis_type", None)
+    return manual.varying if manual is not None else getattr(kind, "vma", frozenset())  # type: ignore[no-any-return]
 
 
 def _lowered(*operands: Array, apply: Function, transpose: Function) -> Array:

@@ -154,9 +154,11 @@ class Mixture:
         return self._output(apply(x, routing), routing, loss)
 
     def _soft_output(self, output: Array, routing: Any) -> MoEOutput:
-        xp = backend_of(output).namespace
-        none = xp.zeros((), dtype=output.dtype)
-        demand = xp.full((self.n_experts,), float(routing.capacity), dtype=output.dtype)
+        backend = backend_of(output)
+        xp, device = backend.namespace, backend.device_of(output)
+        none = xp.zeros((), dtype=output.dtype, device=device)
+        rows = float(routing.capacity)
+        demand = xp.full((self.n_experts,), rows, dtype=output.dtype, device=device)
         tokens = xp.sum(xp.astype(routing.routed, output.dtype))
         return MoEOutput(output, none, demand, tokens, none)
 
@@ -174,8 +176,9 @@ class Mixture:
         self, logits: Array, where: Array | None, noise: Array | None, state: Mapping[str, Array]
     ) -> Array:
         """Return the weighted losses, averaged over the groups that have tokens."""
-        xp = backend_of(logits).namespace
-        total = xp.zeros(tuple(logits.shape[:-2]), dtype=logits.dtype, device=logits.device)
+        backend = backend_of(logits)
+        xp, device = backend.namespace, backend.device_of(logits)
+        total = xp.zeros(tuple(logits.shape[:-2]), dtype=logits.dtype, device=device)
         noisy = logits if noise is None else logits + noise
         for name, weight in self.losses.items():
             total = total + weight * self._named_loss(name, logits, noisy, where, noise)
