@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fenchel.reproduce import Library, Run
-from fenchel.reproduce.alignment import oaif
+from fenchel.reproduce.alignment import oaif, realignment
+from fenchel.reproduce.alignment.language import Language
 from fenchel.reproduce.losses import curves
 from fenchel.reproduce.topk import figure1
 
@@ -14,3 +15,6 @@ def write(folder: Path) -> None:
     for name, paper in (("topk", figure1), ("losses", curves)):
         paper.draw(paper.curves(library)).savefig(folder / f"{name}.png", dpi=120)
     oaif.draw(Run(library, folder, quick=True)).savefig(folder / "oaif.png", dpi=120)
+    run = Run(library, folder, quick=True)
+    found = realignment.compare(run, Language.learnt(run), (0.5, 1.0, 2.0), 200)
+    realignment.draw(found).savefig(folder / "dera.png", dpi=120)
