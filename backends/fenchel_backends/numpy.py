@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -40,10 +41,14 @@ class NumPyBackend(GenericBackend):
     def segment_sum(self, values: Any, ids: Any, num_segments: int) -> Any:
         """Sum the entries of each row that share an id, in one pass."""
         batch, n = values.shape[:-1], values.shape[-1]
-        count = int(np.prod(batch))
+        count = math.prod(batch)
         offsets = np.arange(count, dtype=np.intp)[:, None] * num_segments
         flat = (ids.reshape(count, n) + offsets).ravel()
-        total = np.bincount(flat, values.ravel(), count * num_segments)
+        if 4 * n < num_segments:  # most segments are empty: they need not be looked at
+            total = np.zeros(count * num_segments, values.dtype)
+            np.add.at(total, flat, values.ravel())
+        else:
+            total = np.bincount(flat, values.ravel(), count * num_segments)
         return total.astype(values.dtype, copy=False).reshape(*batch, num_segments)
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
@@ -70,6 +75,10 @@ class NumPyBackend(GenericBackend):
     def mixture_step(self, *arguments: Any) -> Any:
         """Langevin step of a Gaussian mixture in one pass (see `kernels.streams`)."""
         return streams.mixture_step(*arguments) if kernels_enabled() else None
+
+    def network_step(self, *arguments: Any) -> Any:
+        """Langevin step of a small network in one pass (see `kernels.streams`)."""
+        return streams.network_step(*arguments) if kernels_enabled() else None
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape, where numba is installed."""

@@ -8,6 +8,7 @@ from typing import Any
 from ..backend import backend_of
 from ..kernels import kernels_enabled
 from ._direct import direct, is_plain_call
+from ._few import Few, few_entries, highest
 from ._problem import Problem, open_problem
 
 __all__ = ["Loss"]
@@ -92,6 +93,8 @@ class Loss(ABC):
         )
         rows = self._fused(problem) if target_term else None
         if rows is None:
+            few = self._few(problem)
+            problem = problem if few is None else few.problem
             rows = self._rows(problem, bool(target_term))
         return problem.reduce(rows)
 
@@ -141,10 +144,12 @@ class Loss(ABC):
             scores, target, axis, where, weight, ignore_index, label_smoothing, reduction
         )
         both = self._kernel(problem) if target_term else None
+        few = self._few(problem) if both is None else None
+        problem = problem if few is None else few.problem
         if both is None:
-            both = self._rows(problem, bool(target_term)), self._gradient(problem)
-        rows, gradient = both
-        return problem.reduce(rows), problem.reduce_gradient(gradient)
+            both = self._both(problem, bool(target_term))
+        rows, gradient = problem.reduce(both[0]), problem.reduce_gradient(both[1])
+        return rows, gradient if few is None else few.spread(gradient)
 
     def link(self, scores: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
         """Return the prediction: the target at which the loss of `scores` is 0.
@@ -294,6 +299,10 @@ class Loss(ABC):
     def _gradient(self, problem: Problem) -> Array:
         """Return the gradient of each row in its scores, (..., n)."""
 
+    def _both(self, problem: Problem, target_term: bool) -> tuple[Array, Array]:
+        """Return the loss of each row and its gradient."""
+        return self._rows(problem, target_term), self._gradient(problem)
+
     def _conjugate(self, problem: Problem) -> Array:
         """Return the conjugate (..., 1) at the dual points ``problem.x``."""
         raise TypeError(f"{type(self).__name__} has no conjugate in closed form")
@@ -321,6 +330,16 @@ class Loss(ABC):
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         """Return the name of the fused kernel and its parameters, None where there is none."""
         return None
+
+    def _floor(self, problem: Problem, top: Array) -> Array | None:
+        """Return what the scores of a row must be above to be predicted; None for any score."""
+        return None
+
+    def _few(self, problem: Problem) -> Few | None:
+        """Return the problem of the entries that count, where there are few of many."""
+        top = highest(problem)
+        floor = None if top is None else self._floor(problem, top)
+        return None if floor is None else few_entries(problem, floor)
 
     def _fused(self, problem: Problem) -> Array | None:
         """Return the rows by the fused rule of the library, None where none serves."""

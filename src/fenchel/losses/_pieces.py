@@ -20,6 +20,7 @@ __all__ = [
     "out_of",
     "per_row",
     "settled",
+    "unmasked",
     "with_nan",
 ]
 
@@ -75,10 +76,17 @@ def with_nan(problem: Problem, values: Array, x: Array) -> Array:
 
 def link_of(problem: Problem, regularizer: Any) -> Array:
     """Return the prediction for the prepared scores; entries that are masked are 0."""
-    backend, xp = problem.backend, problem.backend.namespace
+    backend = problem.backend
     z = shifted(backend, problem.x, 1.0) if regularizer.simplex else problem.x
-    p = regularizer._argmax(backend, z)
-    return p if problem.mask is None else xp.where(problem.mask, p, xp.zeros_like(p))
+    return unmasked(problem, regularizer._argmax(backend, z))
+
+
+def unmasked(problem: Problem, p: Array) -> Array:
+    """Return a prediction that is 0 at entries that are masked."""
+    if problem.mask is None:
+        return p
+    xp = problem.backend.namespace
+    return xp.where(problem.mask, p, xp.zeros_like(p))
 
 
 def corrected(problem: Problem, rows: Array, textbook: Array, out: Array) -> Array:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..operators._scores import shifted
+from ..operators._tsallis import support_floor
 from ..regularizers import Gini, Shannon, Tsallis
 from ..trees import register_dataclass
 from ._duals import fenchel_young_conjugate, fenchel_young_prox
@@ -14,12 +15,12 @@ from ._pieces import (
     at_entries,
     bounded,
     corrected,
-    link_of,
     logistic_index_rows,
     oriented,
     out_of,
     per_row,
     settled,
+    unmasked,
 )
 from ._problem import Problem, differentiates
 
@@ -84,11 +85,25 @@ class FenchelYoung(LossOfRegularizer):
         if isinstance(self.regularizer, Shannon) and problem.classes is not None:
             return logistic_index_rows(problem)
         own = oriented(self.regularizer, problem)
+        z = _prepared(problem, own)
+        return self._rows_at(problem, own, z, own._argmax(problem.backend, z), target_term)
+
+    def _both(self, problem: Problem, target_term: bool) -> tuple[Array, Array]:
+        if isinstance(self.regularizer, Shannon) and problem.classes is not None:
+            return super()._both(problem, target_term)
+        own = oriented(self.regularizer, problem)
+        z = _prepared(problem, own)
+        p = own._argmax(problem.backend, z)
+        rows = self._rows_at(problem, own, z, p, target_term)
+        return rows, self._gradient_at(problem, own, p)
+
+    def _rows_at(
+        self, problem: Problem, own: Any, z: Array, live: Array, target_term: bool
+    ) -> Array:
+        """Return the rows for prepared scores and the prediction."""
         backend, xp = problem.backend, problem.backend.namespace
-        z = shifted(backend, problem.x, 1.0) if own.simplex else problem.x
         y = settled(problem, problem.soft_target(), own.simplex)
         out = out_of(backend, z)
-        live = own._argmax(backend, z)
         if not target_term:
             return bounded(problem, self._textbook(problem, own, live, z, y, False), y, out)
         stop = backend.stop_gradient
@@ -138,8 +153,13 @@ class FenchelYoung(LossOfRegularizer):
 
     def _gradient(self, problem: Problem) -> Array:
         own = oriented(self.regularizer, problem)
+        p = own._argmax(problem.backend, _prepared(problem, own))
+        return self._gradient_at(problem, own, p)
+
+    def _gradient_at(self, problem: Problem, own: Any, p: Array) -> Array:
+        """Return the gradient for the prediction."""
         y = settled(problem, problem.soft_target(), own.simplex)
-        gradient = link_of(problem, own) - y
+        gradient = unmasked(problem, p) - y
         return gradient if own.elementwise else at_entries(problem, gradient)
 
     def _conjugate(self, problem: Problem) -> Array:
@@ -147,6 +167,13 @@ class FenchelYoung(LossOfRegularizer):
 
     def _prox(self, problem: Problem, middle: Array, tau: Any) -> Array:
         return fenchel_young_prox(problem, oriented(self.regularizer, problem), middle, tau)
+
+    def _floor(self, problem: Problem, top: Array) -> Array | None:
+        own = self.regularizer
+        alpha = 2.0 if isinstance(own, Gini) else getattr(own, "alpha", None)
+        if not isinstance(own, Gini | Tsallis) or not isinstance(alpha, float) or alpha <= 1.0:
+            return None
+        return support_floor(problem.backend, problem.x, top, alpha)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         own = self.regularizer
@@ -160,3 +187,8 @@ class FenchelYoung(LossOfRegularizer):
                 return named[own.alpha], ()
             return ("entmax", (own.alpha,)) if own.alpha < 2.0 else None
         return None
+
+
+def _prepared(problem: Problem, own: Any) -> Array:
+    """Return the scores as the regularizer takes them."""
+    return shifted(problem.backend, problem.x, 1.0) if own.simplex else problem.x

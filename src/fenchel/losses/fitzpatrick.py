@@ -127,6 +127,12 @@ class Fitzpatrick(LossOfRegularizer):
     def _prox(self, problem: Problem, middle: Array, tau: Any) -> Array:
         return fitzpatrick_prox(problem, oriented(self.regularizer, problem), middle, tau)
 
+    def _floor(self, problem: Problem, top: Array) -> Array | None:
+        if not isinstance(self.regularizer, Gini):
+            return None
+        # At (x + y)/2 an entry counts within 1 of the largest, which is at least max x / 2.
+        return top - 2.0 - 2.0**-20 * problem.backend.namespace.abs(top)
+
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         if isinstance(self.regularizer, Shannon):
             return "fitzpatrick_logistic", ()

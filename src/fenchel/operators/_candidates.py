@@ -4,48 +4,61 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["candidates"]
+__all__ = ["candidates", "marked_places"]
 
 Array = Any
 
-_CHUNK = 16
+_LONG = 512  # shorter rows are not worth the search
 
 
 def candidates(backend: Any, x: Array, floor: Array) -> Array:
-    """Return rows that hold every entry of `x` above `floor` (..., 1), and fewer others.
+    """Return rows that hold every entry of `x` above `floor` (..., 1), and -inf beside them.
 
-    Chunks of a row whose maximum is not above its floor are left out; what is left is sorted and
-    cut. The result has as many columns as the fullest row needs, so that values must be known: for
-    libraries that differentiate and compile by themselves the rows are returned as they are.
+    The result has as many columns as the fullest row needs, so that values must be known: for
+    libraries that differentiate and compile by themselves the rows are returned as they are, and
+    also where more than half of a row is left.
     """
-    n, rows = x.shape[-1], 1
-    for length in x.shape[:-1]:
-        rows *= length
-    if backend.native_autodiff or n < 32 * _CHUNK or rows == 0:
+    xp, n = backend.namespace, x.shape[-1]
+    if backend.native_autodiff or n < _LONG or 0 in x.shape:
         return x
-    xp = backend.namespace
-    short = -n % _CHUNK
-    if short:
-        padding = xp.full_like(x[..., :short], float("-inf"))
-        x = xp.concat([x, padding], axis=-1)
-    chunks = xp.reshape(x, (*x.shape[:-1], -1, _CHUNK))
-    active = xp.astype(xp.max(chunks, axis=-1) > floor, xp.int32)
-    kept = _fullest(xp, active)
-    if 2 * kept * _CHUNK > n:
-        return _sorted(xp, x, floor)
-    places = xp.argsort(active, axis=-1, descending=True)[..., :kept]
-    places = xp.broadcast_to(xp.expand_dims(places, axis=-1), (*places.shape, _CHUNK))
-    left = xp.take_along_axis(chunks, places, axis=-2)
-    left = xp.reshape(left, (*x.shape[:-1], kept * _CHUNK))
-    return _sorted(xp, left, floor)
+    found = marked_places(backend, x > floor, n // 2)
+    if found is None:
+        return x
+    places, inside = found
+    left = xp.take_along_axis(x, places, axis=-1)
+    return xp.where(inside, left, xp.full_like(left, float("-inf")))
 
 
-def _sorted(xp: Any, x: Array, floor: Array) -> Array:
-    """Sort rows and cut them, if that leaves less than half."""
-    width = _fullest(xp, xp.astype(x > floor, xp.int32))
-    return x if 2 * width > x.shape[-1] else xp.sort(x, axis=-1, descending=True)[..., :width]
+def marked_places(backend: Any, marks: Array, most: int) -> tuple[Array, Array] | None:
+    """Return the columns of the marked entries of each row, in order, and which of them are some.
 
-
-def _fullest(xp: Any, marks: Array) -> int:
-    """Largest number of marks in a row, 1 at least."""
-    return max(1, int(xp.max(xp.sum(marks, axis=-1))))
+    Both are (..., k), k that of the fullest row, 1 at least; None if that is more than `most`.
+    Nothing is sorted: one pass lists the marks, and the rows are cut out of the list.
+    """
+    xp, n = backend.namespace, marks.shape[-1]
+    batch, device = marks.shape[:-1], backend.device_of(marks)
+    flat = xp.nonzero(xp.reshape(marks, (-1,)))[0]
+    rows = 1
+    for length in batch:
+        rows *= length
+    if flat.shape[0] > rows * most:
+        return None
+    starts = xp.arange(rows + 1, dtype=flat.dtype, device=device) * n
+    cuts = xp.searchsorted(flat, starts)
+    first, last = xp.expand_dims(cuts[:-1], axis=-1), xp.expand_dims(cuts[1:], axis=-1)
+    width = max(1, int(xp.max(last - first)))
+    if width > most:
+        return None
+    numbers = first + xp.arange(width, dtype=first.dtype, device=device)
+    inside = numbers < last
+    if flat.shape[0] == 0:
+        return xp.zeros((*batch, 1), dtype=flat.dtype, device=device), xp.reshape(
+            inside, (*batch, 1)
+        )
+    numbers = xp.where(inside, numbers, xp.zeros_like(numbers))
+    columns = xp.reshape(xp.take(flat, xp.reshape(numbers, (-1,))), inside.shape)
+    columns = xp.where(
+        inside, columns - xp.expand_dims(starts[:-1], axis=-1), xp.zeros_like(columns)
+    )
+    shape = (*batch, width)
+    return xp.reshape(columns, shape), xp.reshape(inside, shape)

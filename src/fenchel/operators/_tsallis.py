@@ -11,6 +11,7 @@ w^(alpha - 1), in which nothing cancels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +19,13 @@ from ..convex.thresholds import bisect, power, steps_for, stop
 from ..kernels import reference_kernel, structure_kernel
 from ._candidates import candidates
 
-__all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root"]
+__all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root", "support_floor"]
 
 Array = Any
 
 _SERIES = 0.02  # below, g is summed as a series: 0.02^10 is below the rounding of float64
 _TERMS = 10
-_STAGES, _STAGE_STEPS, _LONG = 3, 5, 1000  # long rows are filtered again as a bracket narrows
+_STAGES, _STAGE_STEPS, _LONG = 3, 5, 512  # long rows are filtered again as a bracket narrows
 
 
 def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
@@ -138,14 +139,12 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
     """Reference kernel: t in [max x, max x + (1 - n^(1 - alpha))/(alpha - 1)], by bisection."""
     xp = backend.namespace
     zeros = xp.zeros_like(x[..., :1])
+    exponent = _exponent(alpha)
     alpha = zeros + alpha
     top = xp.max(x, axis=-1, keepdims=True)
-    unknown = xp.any(xp.isnan(x), axis=-1, keepdims=True)
-    empty = top == float("-inf")
+    unknown, empty = xp.isnan(top), top == float("-inf")
     low = xp.where(empty, zeros, top)
-    valid = x > float("-inf")
-    count = xp.sum(xp.astype(valid, x.dtype), axis=-1, keepdims=True)
-    logs = xp.log(xp.where(count > 0, count, zeros + 1.0))
+    logs = zeros + math.log(x.shape[-1])
     width = logs * _expm1_ratio(xp, (1.0 - alpha) * logs) * (1 + 2.0**-20)
     # entries count where 1 + (alpha - 1)(x - t) > 0; at alpha = 1 all of them do
     curved = alpha > 1.0
@@ -155,17 +154,38 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
         x = candidates(backend, x, xp.where(curved, low - reach, zeros + float("-inf")))
         if x.shape[-1] < _LONG or backend.native_autodiff:
             break
-        t = bisect(backend, _covers(xp, x, alpha), low, low + width, _STAGE_STEPS)
+        t = bisect(backend, _covers(xp, x, alpha, exponent), low, low + width, _STAGE_STEPS)
         width = width * (2.0**-_STAGE_STEPS * (1 + 2.0**-10))
         low, steps = xp.maximum(low, t - 0.5 * width), steps - _STAGE_STEPS
-    t = bisect(backend, _covers(xp, x, alpha), low, low + width, steps)
+    t = bisect(backend, _covers(xp, x, alpha, exponent), low, low + width, steps)
     t = xp.where(empty, zeros + float("inf"), t)
     return xp.where(unknown, zeros + float("nan"), t)
 
 
-def _covers(xp: Any, x: Array, alpha: Array) -> Callable[[Array], Array]:
+def support_floor(backend: Any, x: Array, top: Array, alpha: float) -> Array:
+    """Return a number (..., 1) below every score with a share, `top` the largest, alpha above 1."""
+    if alpha < 1.5:  # the maximum alone would leave too many
+        find = structure_kernel(backend, "entmax_threshold", entmax_threshold, x)
+        top = find(x, alpha)
+    return top - (1.0 + 2.0**-10) / (alpha - 1.0) - 2.0**-20 * backend.namespace.abs(top)
+
+
+def _exponent(alpha: Any) -> float | None:
+    """Return 1/(alpha - 1) for a number well above 1; that of 2, 3/2 and 4/3 is whole."""
+    if not isinstance(alpha, float) or alpha < 1.1:
+        return None
+    found = 1.0 / (alpha - 1.0)
+    return float(round(found)) if abs(found - round(found)) < 1e-9 else found
+
+
+def _covers(xp: Any, x: Array, alpha: Array, exponent: float | None) -> Callable[[Array], Array]:
     """Return the predicate that the shares at a threshold sum to 1 at least."""
     valid = x > float("-inf")
+
+    def powers(t: Array) -> Array:
+        base = 1.0 + (alpha - 1.0) * (x - t)
+        p = power(xp, xp.maximum(base, xp.zeros_like(base)), exponent)
+        return xp.sum(p, axis=-1, keepdims=True) >= 1.0
 
     def above(t: Array) -> Array:
         z = xp.where(valid, x, xp.broadcast_to(t, x.shape)) - t
@@ -175,7 +195,7 @@ def _covers(xp: Any, x: Array, alpha: Array) -> Callable[[Array], Array]:
         p = xp.where(inside, p, xp.zeros_like(p))
         return xp.sum(p, axis=-1, keepdims=True) >= 1.0
 
-    return above
+    return above if exponent is None else powers
 
 
 def _expm1_ratio(xp: Any, u: Array) -> Array:
