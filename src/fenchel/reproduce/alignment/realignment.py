@@ -72,7 +72,7 @@ def compare(run: Run, language: Language, grid: tuple[float, ...], steps: int) -
         params = aligned
         if strength != 1.0:
             params = trained(run, language, BETA / strength, steps)
-        retrained.append(language.reward(params, count=SAMPLES))
+        retrained.append(language.measure(params, SAMPLES)[0])
     tokens, corrected = ([float(score) for score in one.scores] for one in found)
     share = [float(size) / SAMPLES for size in found[0].ess]
     return Outcome(grid, tokens, corrected, retrained, share)
