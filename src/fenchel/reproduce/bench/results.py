@@ -28,6 +28,8 @@ _GROUPS = {
     "losses": "fenchel.reproduce.bench.losses",
     "tuners": "fenchel.reproduce.bench.tuners",
     "oracles": "fenchel.reproduce.bench.oracles",
+    "alignment": "fenchel.reproduce.bench.alignment",
+    "incontext": "fenchel.reproduce.bench.incontext",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
