@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 # The support table compares with a float64 reference; JAX asks for this before it is imported.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
-from _generate import benchmarks, figures, reference, support
+from _generate import benchmarks, drawings, figures, reference, support
 
 import fenchel
 
@@ -42,6 +42,7 @@ def generate(app, config):
     folder = source / "_generated"
     folder.mkdir(exist_ok=True)
     figures.write(folder)
+    drawings.write(folder)
     support.write(folder)
     benchmarks.write(folder)
     reference.write(source / "reference")
