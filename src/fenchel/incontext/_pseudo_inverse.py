@@ -5,8 +5,8 @@ The value comes from singular values, detached. Its derivatives are those of
     P_1 = A^H M A^H,   M = P^H P P^H,     P_{k+1} = P_k (2 I - A P_k)
 
 (Ben-Israel & Cohen 1966), where M is a constant: for A near the point, P_1 has the rows and columns
-of the pseudo-inverse of A and differs from it by a first-order term, which each step squares. Two steps make derivatives
-exact up to the third order, as long as the rank stays.
+of the pseudo-inverse of A and differs from it by a first-order term, which each step squares. Two
+steps make derivatives exact up to the third order, as long as the rank stays.
 """
 
 from __future__ import annotations
