@@ -1,4 +1,4 @@
-"""Figures of pages that no experiment belongs to: projections in the plane, links of two classes."""
+"""Figures that no experiment belongs to: projections in the plane, links of two classes."""
 
 from pathlib import Path
 
