@@ -265,6 +265,12 @@ class TorchBackend:
             return None
         return torch_streams.torch_mixture_step(*arguments)
 
+    def network_step(self, *arguments: Any) -> Array | None:
+        """Langevin step of a small network in one pass, on plain CPU tensors."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_streams.torch_network_step(*arguments)
+
     def eager_rule(self, rule: Any, formula: Callable[..., Any], *inputs: Array) -> Array | None:
         """Rule of several inputs where plain eager reverse mode is what is active."""
         return torch_rules.torch_rule(rule, formula, *inputs)

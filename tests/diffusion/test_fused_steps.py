@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 
 import fenchel
-from fenchel.diffusion import GaussianMixture, LangevinSampler, langevin_step
+from fenchel.diffusion import GaussianMixture, LangevinSampler, MLPEnergy, langevin_step
 from fenchel.random import RandomStream
 
 RNG = np.random.default_rng(0)
 MEANS, LOGITS = RNG.normal(size=(3, 2)), RNG.normal(size=3)
 
 
+@pytest.mark.parametrize("kind", ["mixture", "network"])
 @pytest.mark.parametrize("library", ["numpy", "torch"])
-def test_steps_at_once(library):
+def test_steps_at_once(library, kind):
     array = np.asarray if library == "numpy" else pytest.importorskip("torch").asarray
-    energy, logits = GaussianMixture(array(MEANS), scale=0.7), array(LOGITS)
+    if kind == "mixture":
+        energy, logits = GaussianMixture(array(MEANS), scale=0.7), array(LOGITS)
+    else:
+        energy = MLPEnergy((5, 4), confinement=0.6)
+        logits = energy.init(0, 2, like=array(LOGITS))
     sampler = LangevinSampler(energy, step_size=0.1, shape=(301, 2), temperature=1.3)
     state, x = sampler.init(0, logits), array(RNG.normal(size=(5, 2)))
 

@@ -1,5 +1,7 @@
 """Normal numbers and mixture steps in one pass, against the formulas in the array API."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from fenchel_backends.kernels import streams
@@ -118,3 +120,60 @@ def test_what_the_kernel_leaves_to_the_formula():
         found = torch_mixture_step(x, means, logits, numbers, RandomStream(0))
     plain = (a.detach().numpy() for a in (x, means, logits))
     np.testing.assert_array_equal(found, streams.mixture_step(*plain, numbers, RandomStream(0)))
+
+
+def network(d, hidden, dtype):
+    rng = np.random.default_rng(d)
+    widths = (d, *hidden, 1)
+    pairs = list(pairwise(widths))
+    return [
+        (rng.normal(size=(a, b)).astype(dtype), rng.normal(size=b).astype(dtype)) for a, b in pairs
+    ]
+
+
+def slope(x, layers, well):
+    """Gradient of the energy, layer by layer in double precision."""
+    h, kept = x.astype(np.float64), []
+    for weight, bias in layers[:-1]:
+        h = np.tanh(h @ weight + bias)
+        kept.append(h)
+    g = np.broadcast_to(layers[-1][0][:, 0].astype(np.float64), h.shape)
+    for (weight, _), h in zip(layers[-2::-1], kept[::-1], strict=True):
+        g = (g * (1 - h * h)) @ weight.T
+    return g + well * x
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("n", "d", "hidden"), [(1, 1, (1,)), (255, 2, (16, 16)), (600, 3, (4, 7, 2)), (5, 2, ())]
+)
+def test_a_step_of_a_network(dtype, n, d, hidden):
+    layers, numbers = network(d, hidden, dtype), (0.2, 0.6, 1.7)
+    x = 3 * np.random.default_rng(n).normal(size=(n, d)).astype(dtype)
+    stream = RandomStream(3, step=8)
+    noise = stream.normal((n, d), like=x)
+    expected = x - 0.2 * slope(x, layers, 1.7) + 0.6 * noise
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    for source in (stream, noise):
+        found = streams.network_step(x, layers, numbers, source)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    torch = pytest.importorskip("torch")
+    from fenchel_backends.kernels.torch_streams import torch_network_step
+
+    tensors = [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in layers]
+    same = torch_network_step(torch.from_numpy(x), tensors, numbers, stream)
+    np.testing.assert_array_equal(same, streams.network_step(x, layers, numbers, stream))
+
+
+def test_networks_the_kernel_leaves_to_the_formula():
+    layers, x, numbers = network(2, (3,), "float64"), np.ones((4, 2)), (0.1, 0.1, 1.0)
+    noise = np.zeros((4, 2))
+    assert streams.network_step(x.astype(np.float32), layers, numbers, noise) is None
+    assert streams.network_step(x[None], layers, numbers, noise) is None
+    assert streams.network_step(x, layers[:1], numbers, noise) is None
+    assert streams.network_step(x[:, :1], layers, numbers, noise) is None
+    far = np.asarray([[1e6, 0.0], [np.nan, 0.0]])
+    found = streams.network_step(far, layers, numbers, np.zeros((2, 2)))
+    np.testing.assert_allclose(found[0], 0.9 * far[0], atol=1e-9)
+    assert np.isnan(found[1]).all()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from math import prod
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from .rows import flatten, numba_found
 
-__all__ = ["mixture_step", "stream_normals"]
+__all__ = ["mixture_step", "network_step", "stream_normals"]
 
 Array = NDArray[Any]
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
@@ -104,17 +105,101 @@ def mixture_step(
         return None
     if x.ndim != 2 or logits.ndim != 1 or not x.dtype == means.dtype == logits.dtype:
         return None
-    if isinstance(noise, np.ndarray):
-        if noise.dtype != x.dtype or noise.shape != x.shape:
-            return None
-        source, kernel = flatten(noise), "langevin_mixture_noise"
-    else:
-        places = _places(noise)
-        if places.shape[0] != 1:  # streams of several batches
-            return mixture_step(x, means, logits, numbers, stream_normals(noise, x.shape, x.dtype))
-        source, kernel = places[0], "langevin_mixture"
+    source = _source(x, noise)
+    if source is None:
+        return None
+    place, given = source
     y = np.empty(x.shape, x.dtype)
     if y.size:
-        arrays = flatten(x), flatten(means), flatten(logits)[0]
-        _raw("langevin", kernel)(*arrays, source, np.asarray(numbers, np.float64), y)
+        arrays, params = (
+            (flatten(x), flatten(means), flatten(logits)[0]),
+            np.asarray(numbers, float),
+        )
+        if place is None:
+            _raw("langevin", "langevin_mixture_noise")(*arrays, given, params, y)
+        else:
+            _raw("langevin", "langevin_mixture")(*arrays, place, params, y)
     return y
+
+
+def network_step(
+    x: Array,
+    layers: Sequence[tuple[Array, Array]],
+    numbers: tuple[float, float, float],
+    noise: Any,
+) -> Array | None:
+    """Return particles after a Langevin step of a network; None where the formula must serve.
+
+    Parameters
+    ----------
+    x : ndarray (n, d)
+        Particles, float32 or float64.
+    layers : sequence of pairs
+        Weights (before, after) and biases (after,); tanh stands between them, the last has one
+        output.
+    numbers : tuple of float
+        Step size, scale of the noise, weight of |x|^2 / 2 in the energy.
+    noise : ndarray (n, d) or RandomStream
+        Normal numbers, or where they come from.
+
+    Returns
+    -------
+    ndarray (n, d) or None
+        ``x - step * gradient + scale * noise``.
+
+    Examples
+    --------
+    >>> layers = [(np.ones((2, 1)), np.zeros(1))]
+    >>> network_step(np.ones((1, 2)), layers, (0.5, 0.0, 1.0), np.zeros((1, 2)))
+    array([[0., 0.]])
+    """
+    if x.dtype not in _REAL or x.ndim != 2 or not _blas_found():
+        return None
+    widths = (x.shape[1], *(bias.shape[-1] for _, bias in layers))
+    for (weight, bias), a, b in zip(layers, widths[:-1], widths[1:], strict=True):
+        if (
+            weight.shape != (a, b)
+            or bias.shape != (b,)
+            or not x.dtype == weight.dtype == bias.dtype
+        ):
+            return None
+    source = _source(x, noise)
+    if source is None or widths[-1] != 1:
+        return None
+    place, given = source
+    y = np.empty(x.shape, x.dtype)
+    if y.size:
+        flat = np.concatenate([part.reshape(-1) for layer in layers for part in layer])
+        turned = np.concatenate(
+            [part for weight, bias in layers for part in (weight.T.reshape(-1), bias)]
+        )
+        none = np.empty((0, x.shape[1]), x.dtype)
+        _raw("langevin_mlp", "langevin_mlp")(
+            flatten(x),
+            flat,
+            turned,
+            np.asarray(widths, np.int64),
+            np.zeros(4, np.uint64) if place is None else place,
+            none if given is None else given,
+            np.asarray(numbers, np.float64),
+            y,
+        )
+    return y
+
+
+@cache
+def _blas_found() -> bool:
+    """Whether numba can call the matrix products of BLAS, which SciPy brings."""
+    return numba_found() and find_spec("scipy") is not None
+
+
+def _source(x: Array, noise: Any) -> tuple[Array | None, Array | None] | None:
+    """Return where noise comes from, the place of a stream or an array; None if from neither."""
+    if isinstance(noise, np.ndarray):
+        fits = noise.dtype == x.dtype and noise.shape == x.shape
+        return (None, flatten(noise)) if fits else None
+    places = _places(noise)
+    if places.shape[0] == 1:
+        return places[0], None
+    drawn = stream_normals(noise, x.shape, x.dtype)  # streams of several batches
+    return None if drawn is None else (None, drawn)

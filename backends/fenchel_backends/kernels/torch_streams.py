@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from . import streams
 from .torch_ops import is_eager
 
-__all__ = ["torch_mixture_step", "torch_stream_normals"]
+__all__ = ["torch_mixture_step", "torch_network_step", "torch_stream_normals"]
 
 _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
@@ -104,4 +105,39 @@ def torch_mixture_step(
     if given is None or any(a.dtype not in _DTYPES for a in (x, means, logits)):
         return None
     moved = streams.mixture_step(_host(x), _host(means), _host(logits), numbers, _host(given))
+    return None if moved is None else torch.from_numpy(moved)
+
+
+def torch_network_step(
+    x: Tensor,
+    layers: Sequence[tuple[Tensor, Tensor]],
+    numbers: tuple[float, float, float],
+    noise: Any,
+) -> Tensor | None:
+    """Return particles after a Langevin step of a network; None where the formula must serve.
+
+    Parameters
+    ----------
+    x, layers, numbers, noise
+        As for `streams.network_step`.
+
+    Returns
+    -------
+    Tensor or None
+        A constant.
+
+    Examples
+    --------
+    >>> layers = [(torch.ones((2, 1)), torch.zeros(1))]
+    >>> torch_network_step(torch.ones((1, 2)), layers, (0.5, 0.0, 1.0), torch.zeros((1, 2)))
+    tensor([[0., 0.]])
+    """
+    parts = [part for layer in layers for part in layer]
+    if not all(map(_plain, (x, noise, *parts))) or not is_eager():
+        return None
+    given = noise if isinstance(noise, Tensor) else _host_stream(noise)
+    if given is None or any(a.dtype not in _DTYPES for a in (x, *parts)):
+        return None
+    hosts = [(_host(weight), _host(bias)) for weight, bias in layers]
+    moved = streams.network_step(_host(x), hosts, numbers, _host(given))
     return None if moved is None else torch.from_numpy(moved)

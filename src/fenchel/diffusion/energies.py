@@ -178,7 +178,7 @@ class GaussianMixture:
         if kernel is None:
             return None
         numbers = (step_size, scale, 1.0 / self.scale**2)
-        return kernel(x, self.means, logits, numbers, noise)  # type: ignore[no-any-return]
+        return kernel(x, self.means, logits, numbers, noise)
 
     def sample(self, rng: Any, logits: Array, n: int) -> Array:
         """Return `n` exact draws of shape (n, d), at temperature 1."""
@@ -253,3 +253,15 @@ class MLPEnergy:
     def grad_x(self, x: Array, params: Tree) -> Array:
         """Return the gradient of the energies in the particles."""
         return slope_of(self, x, params)
+
+    def step_at_once(
+        self, x: Array, params: Tree, step_size: float, scale: float, noise: Any
+    ) -> Array | None:
+        """Return x - step_size grad_x + scale noise from one kernel; None where there is none.
+
+        `noise` is an array like `x`, or the `RandomStream` to draw it from.
+        """
+        kernel = getattr(backend_of(x, params[0][0]), "network_step", None)
+        if kernel is None:
+            return None
+        return kernel(x, params, (step_size, scale, self.confinement), noise)
