@@ -5,6 +5,7 @@ from pathlib import Path
 from fenchel.reproduce import Library, Run
 from fenchel.reproduce.alignment import oaif, realignment
 from fenchel.reproduce.alignment.language import Language
+from fenchel.reproduce.diffusion import hexagon
 from fenchel.reproduce.losses import curves
 from fenchel.reproduce.topk import figure1
 
@@ -18,3 +19,6 @@ def write(folder: Path) -> None:
     run = Run(library, folder, quick=True)
     found = realignment.compare(run, Language.learnt(run), (0.5, 1.0, 2.0), 200)
     realignment.draw(found).savefig(folder / "dera.png", dpi=120)
+    state, course = hexagon.optimised(run, 2000, rate=0.2)
+    _, slow = hexagon.optimised(run, 2000, inner=100)
+    hexagon.draw(run, state, course, slow).savefig(folder / "hexagon.png", dpi=120)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import check_dtype, check_number, widen
+from ..arrays import check_dtype, check_number, narrow, widen
 from ..autodiff import stop_gradient
 from ..backend import backend_of
 from ..special import logsumexp
@@ -37,7 +37,7 @@ def importance_weights(
     Returns
     -------
     array
-        Of shape (..., n), with sum 1 along the last axis; float32 for half types.
+        Of shape (..., n), with sum 1 along the last axis.
 
     Raises
     ------
@@ -58,7 +58,9 @@ def importance_weights(
     [0.119, 0.881]
     """
     check_number("temperature", temperature, above=0.0)
-    return shares_of(log_tilt(energy, particles, old, new, temperature))
+    shares = shares_of(log_tilt(energy, particles, old, new, temperature))
+    xp, info = backend_of(shares).namespace, check_dtype("particles", particles)
+    return narrow(xp, shares, info, particles.dtype)
 
 
 def log_tilt(energy: Any, x: Array, old: Tree, new: Tree, temperature: float) -> Array:
@@ -106,10 +108,12 @@ def effective_sample_size(weights: Array, /) -> Array:
     if weights.ndim == 0 or weights.shape[-1] == 0:
         raise ValueError(f"`weights` must not be empty; got shape {tuple(weights.shape)}")
     xp = backend_of(weights).namespace
-    wide = widen(xp, weights, check_dtype("weights", weights))
+    info = check_dtype("weights", weights)
+    wide = widen(xp, weights, info)
     wide = wide / xp.max(wide, axis=-1, keepdims=True)
     total = xp.sum(wide, axis=-1)
-    return total * total / (wide.shape[-1] * xp.sum(wide * wide, axis=-1))
+    share = total * total / (wide.shape[-1] * xp.sum(wide * wide, axis=-1))
+    return narrow(xp, share, info, weights.dtype)
 
 
 def resample(particles: Array, weights: Array, uniform: Array, /) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..operator import Registry
 from . import (
     alignment,
+    diffusion,
+    incontext,
     isotonic,
     losses,
     ordering,
@@ -30,6 +32,8 @@ operators = Registry(
         *sets.ENTRIES,
         *transport.ENTRIES,
         *alignment.ENTRIES,
+        *diffusion.ENTRIES,
+        *incontext.ENTRIES,
     )
 )
 """Every public operator, with sample arguments; iterate over it or index it by name."""
