@@ -57,7 +57,7 @@ def _course(run: Run, kind: Any, queue: int, updates: int, rate: float, **option
 
 def claims(run: Run) -> Iterator[Claim]:
     """Yield the claims R5."""
-    best, updates = _optimum(), 150 if run.quick else 800
+    best, updates = _optimum(), 250 if run.quick else 800
     figure, axis = new_figure()
     worst = exact = 0.0
     colors = {1: COLORS["hard"], 4: COLORS["soft"], 64: COLORS["smooth"]}
