@@ -247,7 +247,7 @@ def test_containers_and_errors():
 
 
 def test_invariances():
-    """Rotations of the parameters, constants added to logits, c h with gamma / c."""
+    """Rotations of the parameters, constants added to logits, other units."""
     case, rng = problem("logistic", m=4), np.random.default_rng(0)
     p = case.w.shape[0]
     turn = np.linalg.qr(rng.normal(size=(p, p)))[0]

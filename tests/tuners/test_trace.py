@@ -36,6 +36,16 @@ def test_hutch_is_exact_at_low_rank(rng):
     assert whole.value == pytest.approx(10.0, abs=1e-10)
 
 
+@pytest.mark.parametrize("num_samples", [6, 7, 20])
+def test_hutch_makes_no_more_products_than_it_may(rng, num_samples, monkeypatch):
+    from fenchel.tuners._matrix import Matrix
+
+    a, made, apply = matrix(rng, rng.uniform(0.0, 4.0, 30)), [], Matrix.apply
+    monkeypatch.setattr(Matrix, "apply", lambda self, v: (made.append(1), apply(self, v))[1])
+    hessian_trace(bowl, np.zeros(30), a, method="hutch++", num_samples=num_samples)
+    assert len(made) == num_samples
+
+
 def test_standard_errors_say_how_far_off_estimates_are(rng):
     a = matrix(rng, rng.uniform(0.0, 4.0, 30))
     estimates = [hessian_trace(bowl, np.zeros(30), a, rng=seed) for seed in range(60)]
