@@ -27,6 +27,7 @@ _GROUPS = {
     "transport": "fenchel.reproduce.bench.transport",
     "losses": "fenchel.reproduce.bench.losses",
     "tuners": "fenchel.reproduce.bench.tuners",
+    "diffusion": "fenchel.reproduce.bench.diffusion",
     "oracles": "fenchel.reproduce.bench.oracles",
     "alignment": "fenchel.reproduce.bench.alignment",
     "incontext": "fenchel.reproduce.bench.incontext",
