@@ -52,7 +52,8 @@ def expert_choice(
     n = problem.n_tokens
     live = problem.backend.namespace
     if 0 in index.shape:
-        weight = live.zeros_like(weight[..., :1, :1]) + live.zeros(index.shape, dtype=weight.dtype)
+        device = problem.plain.device_of(index)
+        weight = live.zeros(tuple(index.shape), dtype=weight.dtype, device=device)
     else:
         places = xp.astype(index, xp.arange(0).dtype)
         weight = live.take_along_axis(live.matrix_transpose(weight), places, axis=-1)

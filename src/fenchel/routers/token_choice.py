@@ -125,6 +125,7 @@ def fill(
     major, minor = number // inner, number % inner
     token, choice = (minor, major) if by_choice else (major, minor)
     empty = number == n * k
+    token = xp.where(empty, xp.zeros_like(token), token)
     if order is not None and n > 0:
         slot = _take_tokens(xp, slot, xp.argsort(order, axis=-1, stable=True))
         flat = gather_last(xp, order, xp.reshape(token, (*groups, m * capacity)))
