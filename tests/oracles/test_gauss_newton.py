@@ -110,8 +110,10 @@ def test_truncated_directions(name, m, k, hidden, seed, log_gamma, solver):
         assert model - info.gap <= best + 1e-11 * scale
         room = 1e-10 * np.sum(exact**2) + 1e-18
         assert np.sum((plain - exact) ** 2) <= 2 * gamma * info.gap + room
+        lower = model - float(info.gap)  # the dual value, whatever becomes of the direction
         scaled, info = solve(xp, case, gamma=gamma, max_iter=count, solver=solver)
         after = start + g @ scaled + 0.5 * scaled @ a @ scaled
+        assert float(info.gap) == pytest.approx(after - lower, rel=1e-6, abs=1e-10 * scale)
         assert after <= min(model, start) + 1e-12 * scale
         assert info.model_decrease >= 0
         if size > 1e-8:
