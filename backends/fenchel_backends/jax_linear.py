@@ -73,7 +73,8 @@ def _shape(*operands: Any, apply: Function, transpose: Function) -> Any:
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]  # type: ignore[no-untyped-call]
     found = jax.eval_shape(apply, *shapes)
     # Within shard_map the result varies along the axes of the mesh that the operand varies along.
-    mesh, free = operands[0].sharding.mesh, PartitionSpec(*[None] * len(found.shape))
+    mesh = operands[0].sharding.mesh
+    free = PartitionSpec(*[None] * len(found.shape))  # type: ignore[no-untyped-call]
     return operands[0].update(
         shape=found.shape, dtype=found.dtype, sharding=NamedSharding(mesh, free)
     )
@@ -83,7 +84,7 @@ def _varying(x: Array) -> frozenset[Any]:
     """Return the axes of a mesh along which `x` varies, within shard_map."""
     kind = jax.typeof(x)
     manual = getattr(kind, "manual_axis_type", None)
-    return manual.varying if manual is not None else getattr(kind, "vma", frozenset())  # type: ignore[no-any-return]
+    return manual.varying if manual is not None else getattr(kind, "vma", frozenset())
 
 
 def _lowered(*operands: Array, apply: Function, transpose: Function) -> Array:

@@ -7,6 +7,7 @@ from fenchel.reproduce.alignment import oaif, realignment
 from fenchel.reproduce.alignment.language import Language
 from fenchel.reproduce.diffusion import hexagon
 from fenchel.reproduce.losses import curves
+from fenchel.reproduce.routers import balance
 from fenchel.reproduce.topk import figure1
 
 
@@ -22,3 +23,4 @@ def write(folder: Path) -> None:
     state, course = hexagon.optimised(run, 2000, rate=0.2)
     _, slow = hexagon.optimised(run, 2000, inner=100)
     hexagon.draw(run, state, course, slow).savefig(folder / "hexagon.png", dpi=120)
+    balance.draw_loads(run).savefig(folder / "loads.png", dpi=120)

@@ -73,7 +73,9 @@ def expert_parallel(
     parts = jax.lax.axis_size(axis_name)
 
     def exchange(blocks: Array) -> Array:
-        return jax.lax.all_to_all(blocks, axis_name, split_axis=0, concat_axis=0)
+        return jax.lax.all_to_all(  # type: ignore[no-untyped-call]
+            blocks, axis_name, split_axis=0, concat_axis=0
+        )
 
     return through_owners(x, routing, experts, parts, exchange)
 
@@ -255,5 +257,7 @@ class MoE:
         """
         demand, tokens = result.demand, result.tokens
         if axis_name is not None:
-            demand, tokens = jax.lax.psum((demand, tokens), axis_name)
+            demand, tokens = jax.lax.psum(  # type: ignore[no-untyped-call]
+                (demand, tokens), axis_name
+            )
         return self.mixture.step(state, demand, tokens)

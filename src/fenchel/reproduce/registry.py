@@ -13,12 +13,14 @@ _PAPERS: dict[str, str | Paper] = {
     "topk": "fenchel.reproduce.topk",
     "cdat": "fenchel.reproduce.tuners",
     "gauss_newton": "fenchel.reproduce.oracles",
+    "routers": "fenchel.reproduce.routers",
     "fitzpatrick": "fenchel.reproduce.losses.fitzpatrick",
     "f_divergences": "fenchel.reproduce.losses.f_divergences",
     "projections": "fenchel.reproduce.losses.projections",
     "diffusion": "fenchel.reproduce.diffusion",
     "oaif": "fenchel.reproduce.alignment.oaif",
     "dera": "fenchel.reproduce.alignment.dera",
+    "incontext": "fenchel.reproduce.incontext",
 }
 
 
