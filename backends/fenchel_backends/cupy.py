@@ -15,8 +15,10 @@ import array_api_compat.cupy as compat
 import cupy
 import numpy as np
 
+from fenchel.kernels import kernels_enabled
+
 from .generic import GenericBackend
-from .kernels.cuda import loader
+from .kernels.cuda import loader, steps
 
 __all__ = ["BACKEND", "CuPyBackend", "CuPySampler"]
 
@@ -99,6 +101,10 @@ class CuPyBackend(GenericBackend):
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """CUDA kernel that gives the value in one pass."""
         return loader.cupy_fused(name) if x.dtype.name in _KERNEL_DTYPES else None
+
+    def mixture_step(self, *arguments: Any) -> Array | None:
+        """Langevin step of a Gaussian mixture in one launch."""
+        return steps.cupy_mixture_step(*arguments) if kernels_enabled() else None
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape."""

@@ -17,9 +17,9 @@ pytestmark = cuda_shim.needs_compiler
 
 CACHES = (
     loader._module,
-    loader._function,
+    loader.function_of,
     loader._processors,
-    loader._shared_params,
+    loader.shared_params,
     loader.cupy_kernel,
     loader.cupy_fused,
     loader.fused_rule,

@@ -150,7 +150,7 @@ def test_launcher_and_rule(rng, monkeypatch, name, params, kind):
     from fenchel_backends.kernels.cuda import loader
 
     loader._module.cache_clear()
-    loader._function.cache_clear()
+    loader.function_of.cache_clear()
     fake = FakeCuPy()
     monkeypatch.setattr(loader, "cupy_found", lambda: True)
     monkeypatch.setattr(loader, "imported_cupy", lambda: fake)
@@ -167,4 +167,4 @@ def test_launcher_and_rule(rng, monkeypatch, name, params, kind):
     gx = rule.pullback(g, device_x, params, (device_target,), outputs)
     np.testing.assert_allclose(gx, g * outputs[1])
     loader._module.cache_clear()
-    loader._function.cache_clear()
+    loader.function_of.cache_clear()

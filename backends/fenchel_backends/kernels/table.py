@@ -16,6 +16,7 @@ __all__ = [
     "KERNELS",
     "LOSSES",
     "MATRICES",
+    "STEPS",
     "FusedSpec",
     "KernelSpec",
     "Output",
@@ -179,6 +180,10 @@ MATRICES: dict[str, KernelSpec] = {
 }
 """Kernels of a matrix a row: the first input is it, flat, of shape (..., n * m). The others are
 vectors of its rows (..., n) and, last, of its columns (..., m)."""
+
+STEPS = ("langevin_mixture",)
+"""Steps of samplers: kernels whose rows are particles, with arguments of their own (`streams`,
+`cuda.steps`)."""
 
 _LOSS = (Output("loss", "rows"), Output("gradient", "entries"))
 _LOSS_PARAMS: dict[str, tuple[str, ...]] = {

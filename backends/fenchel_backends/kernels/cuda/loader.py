@@ -24,10 +24,12 @@ __all__ = [
     "cupy_found",
     "cupy_fused",
     "cupy_kernel",
+    "function_of",
     "fused_rule",
     "imported_cupy",
     "launch",
     "pack",
+    "shared_params",
 ]
 
 Array = Any
@@ -77,8 +79,21 @@ def _module(stem: str) -> Any:
 
 
 @cache
-def _function(symbol: str, dtype: str) -> Callable[..., None]:
-    """Compiled kernel of one dtype; CuPy loads it on each device it is launched on."""
+def function_of(symbol: str, dtype: str) -> Callable[..., None]:
+    """Compiled kernel of one dtype; CuPy loads it on each device it is launched on.
+
+    Parameters
+    ----------
+    symbol : str
+        Name of the kernel.
+    dtype : str
+        "float32" or "float64".
+
+    Returns
+    -------
+    callable
+        `f(grid, block, arguments)`.
+    """
     function: Callable[..., None] = _module(source_of(symbol)).get_function(f"{symbol}_{dtype}")
     return function
 
@@ -139,7 +154,7 @@ def launch(symbol: str, inputs: Sequence[Array], params: Array, outputs: Sequenc
             *_sizes(symbol, inputs),
             *outputs,
         )
-        function = _function(symbol, dtype)
+        function = function_of(symbol, dtype)
         function((plan.grid,), (plan.block,), arguments, shared_mem=plan.shared_bytes)
 
 
@@ -149,8 +164,23 @@ def _sizes(symbol: str, inputs: Sequence[Array]) -> tuple[np.int32, ...]:
 
 
 @lru_cache(maxsize=512)
-def _shared_params(params: tuple[float, ...], dtype: str, device: int) -> Array:
-    """Parameters that all rows share, kept on the device: a copy from the host costs a launch."""
+def shared_params(params: tuple[float, ...], dtype: str, device: int) -> Array:
+    """Parameters that all rows share, kept on the device: a copy from the host costs a launch.
+
+    Parameters
+    ----------
+    params : tuple of float
+        The numbers.
+    dtype : str
+        Of the data.
+    device : int
+        Where to.
+
+    Returns
+    -------
+    cupy.ndarray (1, c)
+        Not to be written.
+    """
     with imported_cupy().cuda.Device(device):
         return imported_cupy().asarray(np.array([params], dtype))
 
@@ -171,7 +201,7 @@ def pack(params: Sequence[Any], x: Array) -> Array:
         Not to be written.
     """
     if all(isinstance(value, int | float) for value in params):
-        return _shared_params(tuple(map(float, params)), x.dtype.name, x.device.id)
+        return shared_params(tuple(map(float, params)), x.dtype.name, x.device.id)
     packed = imported_cupy().empty((*x.shape[:-1], len(params)), x.dtype)
     for column, value in enumerate(params):
         packed[..., column : column + 1] = value

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..table import FUSED, KERNELS, LOSSES, MATRICES
+from ..table import FUSED, KERNELS, LOSSES, MATRICES, STEPS
 
 __all__ = ["OPTIONS", "source_of", "symbols", "text"]
 
@@ -40,6 +40,8 @@ def source_of(symbol: str) -> str:
     >>> source_of("fused_entmax_vjp")
     'fused_entmax'
     """
+    if symbol in STEPS:
+        return symbol
     if symbol in LOSSES:  # the two of a loss stand together
         return symbol.rpartition("_")[0]
     stem = symbol.removesuffix("_vjp")
@@ -54,7 +56,7 @@ def symbols() -> list[str]:
     Returns
     -------
     list of str
-        Structure kernels, those of matrices, the two of each fused rule, then the losses.
+        Structure kernels, those of matrices, the two of each fused rule, the losses, then steps.
 
     Examples
     --------
@@ -62,7 +64,7 @@ def symbols() -> list[str]:
     True
     """
     fused = [f"fused_{name}{suffix}" for name in FUSED for suffix in ("", "_vjp")]
-    return [*KERNELS, *MATRICES, *fused, *LOSSES]
+    return [*KERNELS, *MATRICES, *fused, *LOSSES, *STEPS]
 
 
 @cache

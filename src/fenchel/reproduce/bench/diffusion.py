@@ -48,7 +48,8 @@ def _mixture_step(dtype: str) -> Case:
     means = (4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)).astype(dtype)
     logits = np.asarray([1.5, 0, 1.5, 0, 1.5, 0], dtype)
     sampler = LangevinSampler(GaussianMixture(means), step_size=0.2, shape=(100_000, 2))
-    state, rng = sampler.init(0, logits), np.random.default_rng(0)
+    state = sampler.init(0, logits)
+    rng: Any = np.random.default_rng(0)  # a dtype by its name, which its annotations do not know
     step, scale = np.asarray(0.2, dtype), np.asarray(0.4**0.5, dtype)
 
     def peer(x: Any) -> Any:
@@ -69,7 +70,8 @@ def _network_step(dtype: str) -> Case:
     energy = MLPEnergy((64, 64))
     params = energy.init(0, 2, like=np.zeros(1, dtype))
     sampler = LangevinSampler(energy, step_size=_STEP, shape=(100_000, 2))
-    state, rng = sampler.init(0, params), np.random.default_rng(0)
+    state = sampler.init(0, params)
+    rng: Any = np.random.default_rng(0)
     (w1, b1), (w2, b2), (w3, _) = params
     step, scale = np.asarray(_STEP, dtype), np.asarray((2 * _STEP) ** 0.5, dtype)
 
