@@ -14,7 +14,7 @@ from fenchel import trees
 from fenchel.alignment import CachedAnnotator, OnlineLoop, RuleAnnotator, TabularPolicy
 from fenchel.tuners import Adam
 
-STEPS, PAUSE = 24, 0.004
+STEPS, PAUSE = 14, 0.004
 
 
 def run(folder, pause=PAUSE):

@@ -217,6 +217,14 @@ def test_compiled_once_with_fixed_shapes():
     assert first == len(traced) == 6  # four in a draw, two in an update
 
 
+def test_half_types():
+    torch = pytest.importorskip("torch")
+    loop = loop_of(labels="soft")
+    state, metrics = loop.run(loop.init(torch.zeros(4, dtype=torch.bfloat16)), torch.zeros(32), 2)
+    assert state.params.dtype == torch.bfloat16
+    assert np.isfinite([metrics[-1].loss, metrics[-1].kl, metrics[-1].grad_norm]).all()
+
+
 def test_jit_can_be_refused():
     jnp = pytest.importorskip("jax.numpy")
     loop = loop_of(jit=False)

@@ -195,7 +195,7 @@ class OnlineLoop:
             state, loss, norm = self._take(backend, state, chosen)
             updates += 1
             if turn == 0:
-                report = float(backend.to_host(loss)), float(backend.to_host(norm))
+                report = float(loss), float(norm)
         kept = memory if self.replay > 1 else ()
         metrics = measure(feedback, loss=report[0], grad_norm=report[1], updates=updates)
         return replace(state, memory=kept, step=state.step + 1), metrics
@@ -308,7 +308,9 @@ class OnlineLoop:
             Mean probability that the first policy's response is better (identical ones are a draw,
             pairs without an answer are left out), and its standard error.
         """
-        return versus(self, params, other, prompts, RandomStream(rng), temperature)
+        name, backend = f"sample at {temperature}", backend_of_tree(params)
+        sample = self._once(name, backend, prompts, lambda *a: self.policy.sample(*a, temperature))
+        return versus(self, sample, params, other, prompts, RandomStream(rng))
 
     def _collect(self, state: OnlineState, prompts: Any) -> Feedback:
         """Draw the pairs of a step, and have them annotated."""

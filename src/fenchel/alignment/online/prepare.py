@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import check_dtype, widen
 from ...backend import Backend
 from ...random import integers
 from ...trees import backend_of_tree, is_array, leaves
@@ -46,14 +47,14 @@ def seed_from(rng: Any, params: Tree) -> int:
 def batch_of(
     backend: Backend, prompts: Any, drawn: Drawn, decision: Decision, lengths: Any
 ) -> Batch:
-    """Carry the labels over to the library."""
+    """Carry the labels over to the library; half types become float32."""
+    ref_first, ref_second = (_wide(backend, ref) for ref in drawn.ref)
 
     def like(x: Any) -> Array:
-        carried = constant_like(drawn.ref[0], np.asarray(x, dtype=np.float64))
-        return backend.namespace.astype(carried, drawn.ref[0].dtype)
+        carried = constant_like(ref_first, np.asarray(x, dtype=np.float64))
+        return backend.namespace.astype(carried, ref_first.dtype)
 
     target, weight = like(decision.target), like(decision.weight)
-    ref_first, ref_second = drawn.ref
     return Batch(
         prompts, drawn.first, drawn.second, target, weight, ref_first, ref_second,
         like(lengths[0]), like(lengths[1]),
@@ -63,7 +64,12 @@ def batch_of(
 def log_ratios(backend: Backend, drawn: Drawn) -> tuple[Any, Any]:
     """Return log-ratios of both responses under policy and reference, NumPy arrays."""
     first, second = (
-        np.asarray(backend.to_host(logp), dtype=np.float64) - backend.to_host(ref)
+        np.asarray(backend.to_host(_wide(backend, logp)), dtype=np.float64)
+        - backend.to_host(_wide(backend, ref))
         for logp, ref in zip(drawn.logp, drawn.ref, strict=True)
     )
     return first, second
+
+
+def _wide(backend: Backend, x: Array) -> Array:
+    return widen(backend.namespace, x, check_dtype("logprob", x))

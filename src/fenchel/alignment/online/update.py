@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import trees
+from ...arrays import check_dtype, widen
 from ...backend import Backend, backend_of
 from ...parameters import known_to
 from ...special import logit
@@ -41,8 +42,10 @@ class PairObjective:
 
     def __call__(self, params: Tree, batch: Batch) -> Array:
         """Return the mean loss."""
-        log_first = self.policy.logprob(params, batch.prompts, batch.first)
-        log_second = self.policy.logprob(params, batch.prompts, batch.second)
+        log_first, log_second = (
+            self._logprob(params, batch.prompts, responses)
+            for responses in (batch.first, batch.second)
+        )
         backend = backend_of(log_first)  # one that traces, while the library differentiates
         numbers = (known_to(backend, x) for x in batch[_NUMBERS:])
         batch = Batch(batch.prompts, batch.first, batch.second, *numbers)
@@ -60,6 +63,10 @@ class PairObjective:
         )
         total = xp.sum(xp.where(counts, batch.weight * rows, xp.zeros_like(rows)))
         return total / xp.sum(batch.weight)
+
+    def _logprob(self, params: Tree, prompts: Any, responses: Any) -> Array:
+        found = self.policy.logprob(params, prompts, responses)
+        return widen(backend_of(found).namespace, found, check_dtype("logprob", found))
 
     def _scores(self, first: Array, second: Array, batch: Batch) -> tuple[Array, Array]:
         if self.loss in _WITHOUT_REFERENCE:

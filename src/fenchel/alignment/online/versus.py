@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ Tree = Any
 
 
 def versus(
-    loop: Any, params: Tree, other: Tree, prompts: Any, stream: RandomStream, temperature: float
+    loop: Any,
+    sample: Callable[[Tree, Any, RandomStream], Any],
+    params: Tree,
+    other: Tree,
+    prompts: Any,
+    stream: RandomStream,
 ) -> Estimate:
     """Draw a response of each policy to each prompt, and ask which is better."""
     sides = [
-        shown(loop.policy, loop.decode, prompts, loop.policy.sample(p, prompts, s, temperature))
+        shown(loop.policy, loop.decode, prompts, sample(p, prompts, s))
         for p, s in zip((params, other), stream.split(2), strict=True)
     ]
     asked, ours, theirs = sides[0][0], sides[0][1], sides[1][1]
