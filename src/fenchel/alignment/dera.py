@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 from ..arrays import FloatInfo, check_dtype, check_number, dtype_name, narrow, widen
-from ..backend import backend_of
+from ..backend import backend_of, namespace
 from ..parameters import check_array, known_to
 from ..special import logsumexp
 from ._logits import log_softmax
@@ -118,12 +118,13 @@ def realigned(
     rows = [_row_strength(backend, value, logits[0], info) for value in strengths]
     wide = [widen(xp, x, info) for x in logits]
     mixed = mixture(backend, wide, rows, normalise=normalise)
-    refuse_all_masked(backend, mixed)
     return (mixed if normalise else narrow(xp, mixed, info, sft.dtype)), info, sft.dtype
 
 
 def mixture(backend: Any, logits: list[Array], strengths: list[Any], *, normalise: bool) -> Array:
     """Mix prepared logits: one more model, the first, than strengths."""
+    if _nothing_masked(backend, logits):
+        return _combined([log_softmax(x) for x in logits] if normalise else logits, strengths)
     xp = backend.namespace
     stop = backend.stop_gradient
     masked = stop(logits[0]) == -_INF
@@ -132,14 +133,32 @@ def mixture(backend: Any, logits: list[Array], strengths: list[Any], *, normalis
     if normalise:
         logits = [log_softmax(x) for x in logits]
     # Decided before arithmetic: 0 times -inf and -inf less -inf would be NaN.
-    first, *rest = [xp.where(masked, xp.zeros_like(x), x) for x in logits]
+    mixed = _combined([xp.where(masked, xp.zeros_like(x), x) for x in logits], strengths)
+    mixed = xp.where(masked, xp.full_like(mixed, -_INF), mixed)
+    refuse_all_masked(backend, mixed)
+    return mixed
+
+
+def _combined(logits: list[Array], strengths: list[Any]) -> Array:
+    """Return the first logits times what the strengths leave, plus the others times theirs."""
     total: Any = 0.0
     for strength in strengths:
         total = total + strength
-    mixed = (1.0 - total) * first
-    for x, strength in zip(rest, strengths, strict=True):
+    mixed = (1.0 - total) * logits[0]
+    for x, strength in zip(logits[1:], strengths, strict=True):
         mixed = mixed + strength * x
-    return xp.where(masked, xp.full_like(mixed, -_INF), mixed)
+    return mixed
+
+
+def _nothing_masked(backend: Any, logits: list[Array]) -> bool:
+    """Whether values are known, and none is -inf or NaN."""
+    for x in logits:
+        plain = backend.stop_gradient(x)
+        if 0 in plain.shape or backend.is_traced(plain):
+            return False
+        if not bool(namespace(plain).min(plain) > -_INF):
+            return False
+    return True
 
 
 def refuse_all_masked(backend: Any, logits: Array) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import check_choice, dtype_name, narrow
+from ..backend import namespace
+from ..losses import logistic
 from ..parameters import check_array, known_to
-from ..special import logsumexp
 from ._logits import Prepared, chosen
 
 __all__ = ["sequence_logprob", "shift_labels"]
 
 Array = Any
+
+_INF = float("inf")
 
 
 def sequence_logprob(logits: Array, labels: Array, mask: Array, reduction: str = "sum") -> Array:
@@ -61,14 +64,33 @@ def sequence_logprob(logits: Array, labels: Array, mask: Array, reduction: str =
     shape = tuple(ready.x.shape[:-1])
     counted = read_mask(backend, "mask", mask, shape)
     index = _read_labels(ready, labels, shape, counted)
-    # What is masked may be NaN: its derivative would be too if it were only multiplied by 0.
-    x = xp.where(counted[..., None], ready.x, xp.zeros_like(ready.x))
-    token = chosen(backend, x, index) - logsumexp(x)
+    token = _of_tokens(backend, ready.x, index)
+    if not _finite(backend, token, counted):
+        # What is masked may be NaN: its derivative would be too if it were only multiplied by 0.
+        x = xp.where(counted[..., None], ready.x, xp.zeros_like(ready.x))
+        token = _of_tokens(backend, x, index)
     token = xp.where(counted, token, xp.zeros_like(token))
-    token = xp.where(index < 0, xp.full_like(token, float("nan")), token)
     if reduction != "none":
         token = masked_sum(xp, token, counted, mean=reduction == "mean")
     return narrow(xp, token, ready.info, ready.dtype)
+
+
+def _of_tokens(backend: Any, x: Array, index: Array) -> Array:
+    """Return the log-probability of each token: minus its logistic loss, by the fused route."""
+    xp = backend.namespace
+    token = -logistic(x, index, reduction="none")
+    # The loss of a row that excludes everything is 0, its tokens are impossible all the same.
+    picked = chosen(backend, backend.stop_gradient(x), xp.where(index < 0, index * 0, index))
+    return xp.where(picked == -_INF, xp.full_like(token, -_INF), token)
+
+
+def _finite(backend: Any, token: Array, counted: Array) -> bool:
+    """Whether values are known, and finite where they do not count."""
+    plain = backend.stop_gradient(token)
+    if backend.is_traced(plain) or backend.is_traced(counted):
+        return False
+    xp = namespace(plain, counted)
+    return bool(xp.all(xp.isfinite(plain) | counted))
 
 
 def masked_sum(xp: Any, x: Array, counted: Array, *, mean: bool = False) -> Array:

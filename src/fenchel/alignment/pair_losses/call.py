@@ -6,10 +6,12 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from ...arrays import FloatInfo, check_choice, check_dtype, check_number, narrow, widen
-from ...backend import backend_of
+from ...backend import backend_of, namespace
+from ...kernels import eager_rule
 from ...parameters import check_array, known_to
 from ._pieces import weighted
 from ._record import PairLoss
+from ._rule import Rule, reduced
 from .registry import find
 
 __all__ = ["pair_loss", "pair_loss_grad"]
@@ -115,18 +117,20 @@ def pair_loss(
         name, loss, rho_chosen, rho_rejected, beta, prob, label_smoothing,
         (len_chosen, len_rejected), options,
     )  # fmt: skip
-    xp = pairs.backend.namespace
-    a, b = _normalised(pairs)
-    rows = _mixed(pairs, loss, a, b)
-    if reduction == "mean":
-        if 0 in rows.shape:
-            raise ValueError(
-                "`reduction` must be none or sum where there are no pairs; got mean of none"
-            )
-        rows = xp.mean(rows)
-    elif reduction == "sum":
-        rows = xp.sum(rows)
-    return narrow(xp, rows, pairs.info, pairs.dtype)
+    if reduction == "mean" and 0 in pairs.chosen.shape:
+        raise ValueError(
+            "`reduction` must be none or sum where there are no pairs; got mean of none"
+        )
+
+    def formula(a: Array, b: Array) -> Array:
+        return reduced(_mixed(_known(pairs, a), loss, *_normalised(pairs, a, b)), reduction)
+
+    found = None
+    if loss.slopes is not None and _constant(pairs):
+        rule = Rule(lambda a, b: _slopes(pairs, loss, a, b), formula, reduction)
+        found = eager_rule(pairs.backend, rule, formula, pairs.chosen, pairs.rejected)
+    value = formula(pairs.chosen, pairs.rejected) if found is None else found
+    return narrow(pairs.backend.namespace, value, pairs.info, pairs.dtype)
 
 
 def pair_loss_grad(
@@ -180,18 +184,24 @@ def pair_loss_grad(
         name, loss, rho_chosen, rho_rejected, beta, prob, label_smoothing,
         (len_chosen, len_rejected), options,
     )  # fmt: skip
-    a, b = _normalised(pairs)
     xp = pairs.backend.namespace
+    slopes = _slopes(pairs, loss, pairs.chosen, pairs.rejected)
+    first, second = (narrow(xp, s, pairs.info, pairs.dtype) for s in slopes)
+    return first, second
+
+
+def _slopes(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> tuple[Array, Array]:
+    """Return the derivatives of each pair's loss in its log-ratios."""
+    a, b = _normalised(pairs, a, b)
     if loss.slopes is None:
         rows, pullback = pairs.backend.vjp(lambda a, b: _mixed(_known(pairs, a), loss, a, b), a, b)
-        slopes = pullback(xp.ones_like(rows))
+        slopes = pullback(pairs.backend.namespace.ones_like(rows))
     else:
         slopes = _mixed_slopes(pairs, loss, a, b)
-    scaled = [
+    first, second = (
         slope if length is None else slope / length
         for slope, length in zip(slopes, pairs.lengths, strict=True)
-    ]
-    first, second = (narrow(xp, s, pairs.info, pairs.dtype) for s in scaled)
+    )
     return first, second
 
 
@@ -234,13 +244,19 @@ def _known(pairs: Pairs, a: Array) -> Pairs:
     return pairs._replace(beta=beta, prob=prob)
 
 
-def _normalised(pairs: Pairs) -> tuple[Array, Array]:
+def _normalised(pairs: Pairs, a: Array, b: Array) -> tuple[Array, Array]:
     """Return the log-ratios, per token where lengths are given."""
     first, second = (
         rho if length is None else rho / length
-        for rho, length in zip((pairs.chosen, pairs.rejected), pairs.lengths, strict=True)
+        for rho, length in zip((a, b), pairs.lengths, strict=True)
     )
     return first, second
+
+
+def _constant(pairs: Pairs) -> bool:
+    """Whether nothing but the log-ratios can be differentiated: all else are numbers."""
+    others = (pairs.beta, pairs.prob, *pairs.lengths, *pairs.options.values())
+    return all(value is None or isinstance(value, float | int) for value in others)
 
 
 def _prepare(
@@ -271,10 +287,7 @@ def _prepare(
         raise TypeError(f"`rho_rejected` must have the dtype {a.dtype}; got {b.dtype}")
     dtype = a.dtype
     a, b = (widen(xp, known_to(backend, v), info) for v in (a, b))
-    _refuse(
-        backend, (a == b) & (xp.abs(a) == _INF), "rho_chosen",
-        "must differ from `rho_rejected` where it is infinite; got both infinite of one sign",
-    )  # fmt: skip
+    _refuse_same_infinity(backend, a, b)
     beta = _positive(backend, beta, a)
     prob = _probability(backend, prob, a)
     if loss.noise:
@@ -339,6 +352,20 @@ def _like(backend: Any, name: str, value: Array, a: Array) -> Array:
         raise ValueError(f"`{name}` must broadcast to the shape {wanted}; got {shape}")
     value = known_to(backend, value)
     return value if value.dtype == a.dtype else xp.astype(value, a.dtype)
+
+
+def _refuse_same_infinity(backend: Any, a: Array, b: Array) -> None:
+    """Raise ValueError if both log-ratios of a pair are the same infinity, where that is known."""
+    a, b = backend.stop_gradient(a), backend.stop_gradient(b)
+    if backend.is_traced(a) or backend.is_traced(b):
+        return
+    xp = namespace(a, b)
+    if bool(xp.all(xp.isfinite(a))):
+        return
+    _refuse(
+        backend, (a == b) & (xp.abs(a) == _INF), "rho_chosen",
+        "must differ from `rho_rejected` where it is infinite; got both infinite of one sign",
+    )  # fmt: skip
 
 
 def _refuse(backend: Any, wrong: Array, name: str, message: str) -> None:
