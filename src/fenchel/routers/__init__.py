@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .auxiliary import gshard_loss, importance_loss, switch_loss, z_loss
     from .capacity import expert_capacity
     from .controllers import BiasBalance, SparsityControl
+    from .cosine import cosine_logits
     from .load import load_loss
     from .mixture import moe
     from .route import route
@@ -28,6 +29,7 @@ _HOME = {
     "auxiliary": ("gshard_loss", "importance_loss", "switch_loss", "z_loss"),
     "capacity": ("expert_capacity",),
     "controllers": ("BiasBalance", "SparsityControl"),
+    "cosine": ("cosine_logits",),
     "load": ("load_loss",),
     "mixture": ("moe",),
     "soft": ("SoftRouting", "soft_route"),
@@ -45,6 +47,7 @@ __all__ = [
     "Segments",
     "SoftRouting",
     "SparsityControl",
+    "cosine_logits",
     "expert_capacity",
     "gshard_loss",
     "importance_loss",
