@@ -113,6 +113,12 @@ class TorchBackend:
         """Return `f(*leaves)`, and products with its Jacobian from either side: constants."""
         return torch_jacobian.jacobian_products(f, leaves)
 
+    def slopes_with_aux(self, f: Callable[..., Any], leaves: list[Any]) -> Any:
+        """Return the second result of `f` and the derivatives of the first; None when tracing."""
+        if torch.compiler.is_compiling() or any(map(self.is_traced, leaves)):
+            return None
+        return torch_jacobian.slopes_with_aux(f, leaves)
+
     def plain(self, x: Array) -> Array:
         """Return `x` without the levels of `torch.func`."""
         return torch_jacobian.plain(x)

@@ -9,7 +9,13 @@ import optree
 import torch
 from torch import Tensor
 
-__all__ = ["differentiated", "jacobian_products", "plain", "zero_with_derivative"]
+__all__ = [
+    "differentiated",
+    "jacobian_products",
+    "plain",
+    "slopes_with_aux",
+    "zero_with_derivative",
+]
 
 Vector = list[Tensor]
 
@@ -61,6 +67,25 @@ def _inside_transforms(
     out, pullback = torch.func.vjp(f, *leaves)[:2]
     push = torch.func.vjp(pullback, torch.zeros_like(out))[1]
     return out, lambda tangent: push(tuple(tangent))[0], lambda g: list(pullback(g))
+
+
+def slopes_with_aux(
+    f: Callable[..., tuple[Tensor, Tensor]], leaves: Vector
+) -> tuple[Tensor, Vector] | None:
+    """Return what `f` returns beside its value, and the derivatives of its value: constants.
+
+    None within a transformation. `torch.func` would wrap and flatten its arguments level by level,
+    which takes longer than the derivative of a small network.
+    """
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return None
+    with torch.enable_grad():
+        inputs = [leaf.detach().requires_grad_() for leaf in leaves]
+        value, aux = f(*inputs)
+    if not value.requires_grad:
+        return aux.detach(), [torch.zeros_like(leaf) for leaf in leaves]
+    slopes = torch.autograd.grad(value, inputs, materialize_grads=True)
+    return aux.detach(), list(slopes)
 
 
 def plain(x: Tensor) -> Tensor:

@@ -155,11 +155,21 @@ def pulled(path: Path, sweep: Sweep, y: Array, k: Any) -> Sweep:
         work = names.sum(widen(names, move, check_dtype("y0", y)) * adjoint)
         return work + cost, cost
 
-    places = tuple(range(1 + len(path.leaves)))
-    (_, cost), slopes = backend.value_and_grad(local, places, has_aux=True)(y, *path.leaves)
+    cost, slopes = _slopes(backend, local, [y, *path.leaves])
     wide = [widen(xp, slope, check_dtype("params", slope)) for slope in slopes]
     gradient = [a + b for a, b in zip(sweep.gradient, wide[1:], strict=True)]
     return Sweep(sweep.adjoint + wide[0], gradient, sweep.cost + backend.stop_gradient(cost))
+
+
+def _slopes(backend: Backend, f: Callable[..., Any], inputs: list[Array]) -> tuple[Array, Any]:
+    """Return the second result of `f` and the derivatives of the first in all inputs."""
+    shorter = getattr(backend, "slopes_with_aux", None)
+    found = None if shorter is None else shorter(f, inputs)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
+    places = tuple(range(len(inputs)))
+    (_, aux), slopes = backend.value_and_grad(f, places, has_aux=True)(*inputs)
+    return aux, slopes
 
 
 def along(path: Path, states: Array, sweep: Sweep, first: Any, count: int) -> Sweep:
