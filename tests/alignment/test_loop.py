@@ -324,3 +324,23 @@ def test_bad_parts_and_answers():
         loop.run(loop.init(start()), np.zeros(0), 1)
     with pytest.raises(ValueError, match="`batch_size`"):
         loop.run(loop.init(start()), np.zeros(3), 1, batch_size=0)
+
+
+def test_a_model_of_transformers(tmp_path):
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    from fenchel.integrations.transformers import GenerationPolicy
+
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=20, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    policy = GenerationPolicy(transformers.LlamaForCausalLM(config).eval(), max_new_tokens=4)
+    annotator = ScoreAnnotator(lambda prompt, y: float(sum(int(token) == 7 for token in y)))
+    loop = OnlineLoop(policy, annotator, optimizer=Adam(), learning_rate=0.02, labels="soft")
+    prompts = torch.tensor([[0, 4, 5], [3, 4, 5]] * 8)
+    for steps in (4, 8):  # the second goes on from the checkpoint of the first
+        _, history = loop.run(loop.init(policy.init()), prompts, steps, tmp_path / "state")
+    assert len(history) == 8
+    assert history[0].kl == 0.0 < history[-1].kl
+    assert history[-1].accuracy > 0.5

@@ -90,6 +90,8 @@ class LLMAnnotator:
         Function of an answer and the labels that returns 0, 1 or None.
     batch_size
         How many texts a client without `score_each` is given at once; all by default.
+    store
+        Where single answers are kept; `CachedAnnotator` gives its own.
 
     Raises
     ------
