@@ -6,6 +6,7 @@ from fenchel.reproduce import Library, Run
 from fenchel.reproduce.alignment import oaif, realignment
 from fenchel.reproduce.alignment.language import Language
 from fenchel.reproduce.diffusion import hexagon
+from fenchel.reproduce.incontext import descent
 from fenchel.reproduce.losses import curves
 from fenchel.reproduce.routers import balance
 from fenchel.reproduce.topk import figure1
@@ -23,4 +24,5 @@ def write(folder: Path) -> None:
     state, course = hexagon.optimised(run, 2000, rate=0.2)
     _, slow = hexagon.optimised(run, 2000, inner=100)
     hexagon.draw(run, state, course, slow).savefig(folder / "hexagon.png", dpi=120)
+    descent.tour(Run(library, folder))  # incontext.png
     balance.draw_loads(run).savefig(folder / "loads.png", dpi=120)

@@ -14,6 +14,7 @@ __all__ = [
     "check_length",
     "check_numbers",
     "conj",
+    "identity",
     "is_complex",
     "magnitude",
     "real_dtype",
@@ -94,6 +95,15 @@ def conj(xp: Any, x: Array) -> Array:
 def adjoint(xp: Any, x: Array) -> Array:
     """Conjugate transpose of the last two axes."""
     return conj(xp, xp.matrix_transpose(x))
+
+
+def identity(xp: Any, size: int, dtype: Any, device: Any) -> Array:
+    """Return the identity matrix.
+
+    Not `eye`: the one of PyTorch is filled in place, which `torch.func.linearize` loses.
+    """
+    place = xp.arange(size, device=device)
+    return xp.astype(xp.astype(place[:, None] == place, real_dtype(xp, dtype)), dtype)
 
 
 def magnitude(xp: Any, x: Array) -> Array:

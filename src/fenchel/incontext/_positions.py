@@ -9,6 +9,7 @@ from typing import Any
 from ..arrays import check_choice, check_dtype, dtype_name
 from ..backend import backend_of
 from ..parameters import known_to
+from ._numbers import identity
 
 __all__ = ["Positions", "check_positions"]
 
@@ -137,12 +138,11 @@ def check_positions(a: Array, b: Array, p: Array, kind: str) -> Positions:
     last = places[1:, None] if p.ndim == 2 else places[-1:, None]
     rows = p[1:, :] if p.ndim == 2 else xp.reshape(p, (1, length))
     read = places <= last
-    eye, swap = xp.eye(dim, dtype=a.dtype, device=device), None
+    eye, swap = identity(xp, dim, a.dtype, device), None
     if kind == "rotation":
-        partner = xp.arange(dim, device=device)
-        partner = partner + 1 - 2 * (partner % 2)
-        match = partner[:, None] == xp.arange(dim, device=device)
-        swap = xp.astype(match, a.dtype)
+        # i ^ 1 is the partner of i
+        rows_of_swap = [[float(j == i ^ 1) for j in range(dim)] for i in range(dim)]
+        swap = xp.asarray(rows_of_swap, dtype=a.dtype, device=device)
     return Positions(
         xp, a, b, xp.where(read, rows, xp.zeros_like(rows)), read, places == last - 1,
         places == last, eye, swap, p.ndim == 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..contract import compiled
-from ._numbers import as_dtype
+from ._numbers import as_dtype, identity
 
 __all__ = ["block_diagonal", "pair_angles", "phase_cos_sin", "rotate_pairs"]
 
@@ -23,7 +23,7 @@ def block_diagonal(xp: Any, angles: Array, moduli: Array | float = 1.0) -> Array
     count = angles.shape[-1]
     cos, sin = moduli * xp.cos(angles), moduli * xp.sin(angles)
     block = xp.stack([xp.stack([cos, -sin], axis=-1), xp.stack([sin, cos], axis=-1)], axis=-2)
-    eye = xp.eye(count, dtype=angles.dtype, device=getattr(angles, "device", None))
+    eye = identity(xp, count, angles.dtype, getattr(angles, "device", None))
     # (..., plane, row, 1, column) against the plane of the column
     spread = xp.expand_dims(block, axis=-2) * eye[:, None, :, None]
     return xp.reshape(spread, (*angles.shape[:-1], 2 * count, 2 * count))

@@ -10,7 +10,7 @@ from ..arrays import check_choice, check_number
 from ..backend import backend_named, backend_of
 from ..random import sampler
 from ..trees import register_dataclass
-from ._numbers import check_numbers
+from ._numbers import check_numbers, identity
 from ._rotations import block_diagonal, pair_angles
 
 __all__ = ["KINDS", "Context", "ContextSampler", "companion"]
@@ -107,7 +107,7 @@ class Context:
         if self.kind == "rotation":
             return block_diagonal(xp, self.angles)
         unit = xp.exp(1j * as_complex(xp, self.angles))
-        eye = xp.eye(self.dim, dtype=unit.dtype, device=backend_of(self.angles).device_of(unit))
+        eye = identity(xp, self.dim, unit.dtype, backend_of(unit).device_of(unit))
         return xp.expand_dims(unit, axis=-1) * eye
 
 

@@ -10,7 +10,7 @@ from ..backend import backend_of
 from ..parameters import check_array, known_to
 from ..trees import register_dataclass
 from ._gram import descend, newton_schulz, products
-from ._numbers import Numbers, adjoint, check_length, check_numbers, split_time
+from ._numbers import Numbers, adjoint, as_dtype, check_length, check_numbers, identity, split_time
 from ._pseudo_inverse import pseudo_inverse
 from ._recursion import Recursion, update
 
@@ -139,7 +139,7 @@ class ARLeastSquares:
             pairs = xp.expand_dims(mask[..., :-1] & mask[..., 1:], axis=-1)
             x, y = (xp.where(pairs, part, xp.zeros_like(part)) for part in (x, y))
             token = _last(xp, s, mask)
-        return self._state(numbers, x, y, token)
+        return self._state(numbers, x, y, numbers.narrow(token))
 
     def partial_fit(self, state: ARState, token: Array, /) -> ARState:
         """Return the estimate after one more token (..., d), in O(d^2) for the recursive methods.
@@ -169,19 +169,23 @@ class ARLeastSquares:
                 f"`token` must have shape (..., {state.matrix.shape[-1]}); got {tuple(token.shape)}"
             )
         xp, token = backend.namespace, known_to(backend, token)
+        inner = state.matrix.dtype
+        before, after = (as_dtype(xp, part, inner) for part in (state.token, token))
         if state.gram is not None:
-            gram, cross = products(xp, state.token, token)
+            gram, cross = products(xp, before, after)
             gram, cross = state.gram + gram, state.cross + cross
             return replace(
                 state, matrix=self._solve(backend, gram, cross), token=token, gram=gram, cross=cross
             )
-        columns = (xp.expand_dims(part, axis=-1) for part in (state.token, token))
+        columns = (xp.expand_dims(part, axis=-1) for part in (before, after))
         moved = update(backend, Recursion(state.matrix, state.inverse, state.null), *columns)
         return ARState(moved.matrix, token, moved.inverse, moved.null)
 
     def predict(self, state: ARState, /) -> Array:
         """Return the next token W s_T (..., d)."""
-        return _times(backend_of(state.matrix).namespace, state.matrix, state.token)
+        xp, token = backend_of(state.matrix).namespace, state.token
+        found = _times(xp, state.matrix, as_dtype(xp, token, state.matrix.dtype))
+        return as_dtype(xp, found, token.dtype)
 
     def rollout(self, state: ARState, n: int, /) -> Array:
         """Return the next `n` tokens (..., n, d), each predicted from the one before.
@@ -200,8 +204,9 @@ class ARLeastSquares:
             moved = _times(xp, state.matrix, token)
             return moved, moved
 
-        _, tokens = backend.scan(step, state.token, None, n)
-        return xp.permute_dims(tokens, (*range(1, tokens.ndim - 1), 0, tokens.ndim - 1))
+        _, tokens = backend.scan(step, as_dtype(xp, state.token, state.matrix.dtype), None, n)
+        tokens = xp.permute_dims(tokens, (*range(1, tokens.ndim - 1), 0, tokens.ndim - 1))
+        return as_dtype(xp, tokens, state.token.dtype)
 
     def prefix_predictions(self, s: Array, /, *, mask: Array | None = None) -> Array:
         """Return the prediction of the next token from every prefix.
@@ -342,7 +347,7 @@ def _times(xp: Any, matrix: Array, token: Array) -> Array:
 
 def _eye(backend: Any, like: Array) -> Array:
     xp = backend.namespace
-    return xp.eye(like.shape[-1], dtype=like.dtype, device=backend.device_of(like))
+    return identity(xp, like.shape[-1], like.dtype, backend.device_of(like))
 
 
 def _last(xp: Any, s: Array, mask: Array) -> Array:

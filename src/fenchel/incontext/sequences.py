@@ -10,7 +10,7 @@ from ..backend import backend_of
 from ..contract import compiled
 from ..parameters import check_array, known_to
 from ..random import sampler
-from ._numbers import as_dtype, real_dtype
+from ._numbers import as_dtype, identity, real_dtype
 from ._rotations import phase_cos_sin, rotate_pairs
 from .contexts import Context, as_complex
 
@@ -144,7 +144,7 @@ def _powers(backend: Any, w: Array, first: Array, *, count: int, orthogonal: boo
     wide = _widest(backend, dtype)
     power = xp.matrix_transpose(as_dtype(xp, w, wide))
     tokens = xp.expand_dims(as_dtype(xp, first, wide), axis=-2)
-    eye = xp.eye(w.shape[-1], dtype=wide, device=backend.device_of(w))
+    eye = identity(xp, w.shape[-1], wide, backend.device_of(w))
     # beside the tokens, so that they broadcast against the batch of the matrices from the start
     tokens = tokens + xp.zeros_like(power[..., :1, :])
     norm = None

@@ -160,14 +160,10 @@ def _dominance(params: Any) -> float:
 
     size = params.shape[-1] // 3
     blocks = params[:, 0].reshape(2, 3, size, 3, size)
-    # the block by what it does: its mean on the diagonal
-    norms = np.sqrt((blocks**2).sum(axis=(2, 4)))
-    scores, values = norms[0].copy(), norms[1].copy()
-    keys = scores.T  # (key of the layer) e_T A e_t: rows of A meet the key
-    main = keys[1, 2], values[0, 1]
-    keys[1, 2] = 0.0
-    rest = keys[1:, 1:].max(), np.delete(values[0, 1:], 0).max()
-    return float(min(main[0] / rest[0], main[1] / rest[1]))
+    scores, values = np.sqrt((blocks**2).sum(axis=(2, 4)))  # norms, by block
+    # Q e_T meets e_t: rows are those of the key; blocks on the zeros of the tokens do nothing
+    others = max(scores[1, 1], scores[1, 2], scores[2, 2])
+    return float(min(scores[2, 1] / others, values[0, 1] / values[0, 2]))
 
 
 def _draw(data: Data, one: Trained, two: Trained, soft: Trained) -> Any:

@@ -63,10 +63,8 @@ def _estimator(variant: str, **options: Any) -> Operator:
 
 ENTRIES = (
     _attention("chunked", method="chunked", chunk=2),
-    _attention("recurrent", method="recurrent"),
     _attention("weights", weighted=True),
     _estimator("lstsq", method="lstsq"),
-    _estimator("gd", method="gd"),
     Operator(
         "population_loss(rotation)",
         "fenchel.incontext:population_loss",
