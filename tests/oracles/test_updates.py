@@ -65,6 +65,25 @@ def test_armijo_halves_and_marquardt_rejects():
     assert not info.accepted and float(state.factor) == 0.5
 
 
+def test_how_updates_decide():
+    """The thresholds of each, where the numbers are known."""
+    x, y, w = np.eye(2), np.asarray([1.0, 2.0]), np.zeros(2)
+    exact = GaussNewton(losses.squared, lambda w, x: x @ w, gamma=1e8, rtol=0.0)
+    # Along a Newton step of a quadratic the decrease at t is (t - t^2/2) of the slope.
+    _, _, info = ArmijoStep(c1=0.9).step(exact, w, (), x, y)
+    assert float(info.step_size) == 0.125
+    for upper, factor in ((0.99, 1.5), (1.01, 1.0)):
+        update = LevenbergMarquardt(upper=upper)
+        _, state, info = update.step(exact, w, update.init(w), x, y)
+        assert float(info.ratio) == pytest.approx(1.0) and float(state.factor) == factor
+    case = problem("logistic", m=6, scale=3.0, seed=5)
+    lying = GaussNewton(case.loss, case.predict, gamma=1e4, max_iter=40, rtol=1e-6)
+    update = GammaSearch(factors=(0.5, 2.0))
+    kept, state, info = update.step(lying, case.w, update.init(case.w), case.x, case.y)
+    assert not info.accepted and float(state.factor) == 0.5
+    np.testing.assert_array_equal(kept, case.w)
+
+
 @pytest.mark.parametrize("solver", ["dual_direct", "dual_cg"])
 def test_path_is_one_direction_a_gamma(xp, solver):
     compiled_only(xp)
