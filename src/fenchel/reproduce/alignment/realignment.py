@@ -16,7 +16,7 @@ from .language import FIVE, POLICY, Language, count_of_fives
 
 __all__ = ["Outcome", "claims", "compare", "draw"]
 
-BETA, STEPS, SAMPLES = 1.0, 500, 4000
+BETA, STEPS, SAMPLES = 1.0, 500, 16000
 GRID = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
