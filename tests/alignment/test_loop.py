@@ -275,6 +275,8 @@ def test_offline_training_with_the_same_parts(xp):
     stepped, _ = loop.step(state, xp.array(np.zeros(64)))
     assert_allclose(xp.numpy(once.params), xp.numpy(stepped.params), atol=1e-14)
     assert once.step == state.step
+    nothing = pairs._replace(weight=xp.array(np.zeros(64)))
+    assert loop.update(state, nothing) is state
     assert int(np.argmax(xp.numpy(loop.update(once, pairs).params - state.params))) == 1
 
 
@@ -287,6 +289,8 @@ def test_reference_of_its_own():
 
 def test_generators_and_keys_give_seeds():
     loop = loop_of()
+    with pytest.raises(ValueError, match="`seed`"):
+        loop.init(start(), rng=-1)
     assert loop.init(start(), rng=np.random.default_rng(0)).seed > 0
     torch = pytest.importorskip("torch")
     assert loop.init(torch.zeros(3), rng=torch.Generator().manual_seed(0)).seed > 0

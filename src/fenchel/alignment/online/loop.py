@@ -160,6 +160,7 @@ class OnlineLoop:
         """
         seed = rng if isinstance(rng, int) else seed_from(rng, params)
         reference = params if reference is None else reference
+        RandomStream(seed)  # complains of a seed out of range
         return OnlineState(params, reference, self._optimizer.init(params), 0, (), seed)
 
     def step(self, state: OnlineState, prompts: Any) -> tuple[OnlineState, Metrics]:
@@ -190,8 +191,8 @@ class OnlineLoop:
         batches = [batch, *(memory[int(place)] for place in places[1:])]
         updates, report = 0, (_NAN, _NAN)
         for turn, chosen in enumerate(batches):
-            if not np.any(backend.to_host(chosen.weight)):
-                continue  # a step on nothing would still move what has momentum
+            if not _counts(backend, chosen):
+                continue
             state, loss, norm = self._take(backend, state, chosen)
             updates += 1
             if turn == 0:
@@ -223,9 +224,12 @@ class OnlineLoop:
         state
             State of the run; the number of its step stays.
         batch
-            Pairs, at least one of which counts.
+            Pairs; if none of them counts the state stays as it is.
         """
-        after: OnlineState = self._take(backend_of_tree(state.params), state, batch)[0]
+        backend = backend_of_tree(state.params)
+        if not _counts(backend, batch):
+            return state
+        after: OnlineState = self._take(backend, state, batch)[0]
         return after
 
     def run(
@@ -389,3 +393,8 @@ class OnlineLoop:
 _NAN = float("nan")
 # Two responses, labels, replay, prompts.
 _STREAMS = 5
+
+
+def _counts(backend: Backend, batch: Batch) -> bool:
+    """Whether a pair counts: a step on nothing would still move what has momentum."""
+    return bool(np.any(backend.to_host(batch.weight)))
