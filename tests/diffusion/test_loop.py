@@ -113,9 +113,9 @@ def test_the_orders_have_the_thresholds_of_the_recursion():
     limits = {"jacobi": 1.0 / v, "gauss_seidel": 2.0 * (2.0 - gamma) / (gamma * v)}
     for order, limit in limits.items():
         for factor, stable in ((0.95, True), (1.05, False)):
-            _, _, final = mean_field(order, factor * limit, 1000)
+            _, _, final = mean_field(order, factor * limit, 600)
             apart = abs(float(final.params[0]) - 2.0)
-            assert (apart < 0.05) if stable else (apart > 10.0), (order, factor, apart)
+            assert (apart < 0.2) if stable else (apart > 10.0), (order, factor, apart)
 
 
 def test_particles_reach_the_optimum():

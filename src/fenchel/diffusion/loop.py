@@ -303,8 +303,7 @@ class ImplicitDiffusion:
 
         Notes
         -----
-        Under JAX a hundredth of the steps is one compiled program, a scan. The state that `step`
-        gives is the same.
+        Under JAX a piece of the run, at least 50 steps, is one compiled program, a scan.
         """
         if steps < 0:
             raise ValueError(f"`steps` must be at least 0; got steps={steps}")
@@ -368,8 +367,11 @@ def _chosen(backend: Backend, ready: Array, new: Tree, old: Tree) -> Tree:
 
 
 def _pieces(steps: int) -> list[int]:
-    """Cut a run into about a hundred pieces, of at most two sizes."""
-    size = max(1, steps // 100)
+    """Cut a run into at most a hundred pieces, of one size if that can be: each is a program."""
+    if steps <= 100:
+        return [steps]
+    least = max(50, steps // 100)
+    size = next((n for n in range(least, 2 * least) if steps % n == 0), least)
     count, rest = divmod(steps, size)
     return [size] * count + ([rest] if rest else [])
 
