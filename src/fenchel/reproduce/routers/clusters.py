@@ -165,11 +165,14 @@ def train(run: Run, router: Router, seeds: range, steps: int, title: str) -> tup
 
 def test(run: Run, router: Router, params: Params, task: Clusters) -> tuple[Any, float]:
     """Return relative squared errors on fresh groups, and the share of tokens without expert."""
-    values, targets = task.draw(500)
-    x = run.library.array(values)
-    routing, _ = route_tokens(router, params, x)
-    answers = run.library.numpy(moe(x, routing, experts(params)))
-    error = ((answers - targets) ** 2).mean((1, 2, 3)) / (targets**2).mean((1, 2, 3))
-    if router.options is None:
-        return error, 0.0
-    return error, float(run.library.numpy(routing.stats().unrouted).mean()) / TOKENS
+    values, targets = task.draw(100 if run.quick else 500)
+
+    def answer(params: Params, x: Any) -> tuple[Any, Any]:
+        routing, _ = route_tokens(router, params, x)
+        left = None if router.options is None else routing.stats().unrouted
+        return moe(x, routing, experts(params)), left
+
+    answers, left = run.library.compiled(answer)(params, run.library.array(values))
+    squares = (run.library.numpy(answers) - targets) ** 2
+    error = squares.mean((1, 2, 3)) / (targets**2).mean((1, 2, 3))
+    return error, 0.0 if left is None else float(run.library.numpy(left).mean()) / TOKENS
