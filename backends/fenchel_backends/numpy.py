@@ -15,7 +15,7 @@ import numpy as np
 from fenchel.kernels import kernels_enabled
 
 from .generic import GenericBackend
-from .kernels import class_losses, rows, streams
+from .kernels import class_losses, rows, streams, token_rows
 
 __all__ = ["BACKEND", "NumPyBackend"]
 
@@ -54,6 +54,11 @@ class NumPyBackend(GenericBackend):
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Numba kernel, where numba is installed."""
         return rows.numpy_kernel(name) if kernels_enabled() else None
+
+    def token_rows(self, x: Any) -> Any:
+        """Passes over rows of tokens (see `kernels.token_rows`), where numba is installed."""
+        name = str(getattr(x, "dtype", ""))
+        return token_rows.NUMPY if kernels_enabled() and token_rows.served(name) else None
 
     def fused(self, name: str, x: Any) -> Callable[..., Any] | None:
         """Numba kernel that gives the value in one pass, where numba is installed."""

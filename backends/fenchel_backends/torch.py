@@ -18,7 +18,15 @@ from torch import Tensor
 from fenchel.kernels import kernels_enabled
 
 from . import torch_jacobian, torch_linear
-from .kernels import rows, torch_losses, torch_ops, torch_rules, torch_solvers, torch_streams
+from .kernels import (
+    rows,
+    torch_losses,
+    torch_ops,
+    torch_rows,
+    torch_rules,
+    torch_solvers,
+    torch_streams,
+)
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -236,6 +244,12 @@ class TorchBackend:
     def solver(self, solver: Callable[..., Any]) -> Callable[..., Any]:
         """Iterative solver as one operator, which tracers do not look into."""
         return torch_solvers.torch_solver(solver)
+
+    def token_rows(self, x: Array) -> Any:
+        """Passes over rows of tokens, of plain tensors on the CPU."""
+        if torch.compiler.is_compiling() or not kernels_enabled():
+            return None
+        return torch_rows.torch_token_rows(x)
 
     def linear_map(self, apply: Any, transpose: Any, x: Array, *constants: Array) -> Array:
         """Apply a linear function whose transpose is written by hand."""

@@ -1,6 +1,5 @@
 """Derivatives of dispatch and combine against the dense tensors, by every transformation."""
 
-import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 

@@ -155,7 +155,7 @@ def _walk_back(backend: Backend, flow: _Flow, chains: _Chains, new: Array, end: 
         return owner, xp.where(walking, source, here)
 
     owner, _ = backend.fori_loop(0, m + 1, link, (flow.owner, end))
-    return owner  # type: ignore[no-any-return]
+    return owner
 
 
 def _at(xp: Any, x: Array, place: Array) -> Array:

@@ -17,6 +17,7 @@ from ..kernels import linear_map
 from ..parameters import known_to
 from ._indices import as_index
 from ._problem import constant
+from ._row_rules import CombineRule, DispatchRule, in_one_pass
 from .places import row_weights, token_places
 
 if TYPE_CHECKING:
@@ -64,7 +65,19 @@ def check_tokens(x: Array, wanted: tuple[int, ...]) -> None:
 
 def spread(backend: Backend, x: Array, token: Array, places: Array) -> Array:
     """Return the rows (..., R, d) of tokens (..., n, d): token (..., R) and places (..., n, q)."""
-    return linear_map(backend, spread_rows, sum_rows, known_to(backend, x), token, places)
+
+    def formula(x: Array) -> Array:
+        live = backend_of(x)
+        return linear_map(live, spread_rows, sum_rows, x, token, places)
+
+    def rule(rows: Any) -> DispatchRule:
+        plain = backend_of(token)
+        ones = plain.namespace.ones_like(token, dtype=x.dtype)
+        return DispatchRule(rows, token, places, ones)
+
+    x = known_to(backend, x)
+    found = in_one_pass(backend, rule, formula, x)
+    return formula(x) if found is None else found
 
 
 def gather_sums(backend: Backend, rows: Array, weight: Array, token: Array, places: Array) -> Array:
@@ -75,11 +88,24 @@ def gather_sums(backend: Backend, rows: Array, weight: Array, token: Array, plac
     xp = backend.namespace
     info = check_dtype("y", rows)
     dtype, rows = rows.dtype, widen(xp, rows, info)
-    filled = (token < places.shape[-2])[..., None]
-    weighted = xp.multiply(xp.astype(weight, rows.dtype)[..., None], rows)
-    weighted = xp.where(filled, weighted, xp.zeros_like(weighted))
-    total = linear_map(backend, sum_rows, spread_rows, weighted, token, places)
+    weight = xp.astype(weight, rows.dtype)
+
+    def formula(rows: Array, weight: Array) -> Array:
+        return _weighted_sums(backend_of(rows, weight), rows, weight, token, places)
+
+    found = in_one_pass(backend, lambda run: CombineRule(run, token, places), formula, rows, weight)
+    total = formula(rows, weight) if found is None else found
     return narrow(xp, total, info, dtype)
+
+
+def _weighted_sums(
+    backend: Backend, rows: Array, weight: Array, token: Array, places: Array
+) -> Array:
+    xp = backend.namespace
+    filled = (token < places.shape[-2])[..., None]
+    weighted = xp.multiply(weight[..., None], rows)
+    weighted = xp.where(filled, weighted, xp.zeros_like(weighted))
+    return linear_map(backend, sum_rows, spread_rows, weighted, token, places)
 
 
 def _maps(backend: Backend, routing: Routing) -> tuple[Array, Array]:
@@ -129,7 +155,7 @@ def _sum_of_used(backend: Backend, total: Array, padded: Array, places: Array) -
         index = xp.take(places, carry[0], axis=-1)[..., 0]
         return carry[0] + 1, carry[1] + _take_rows(backend, padded, index)
 
-    return backend.while_loop(going, add, (one, total))[1]  # type: ignore[no-any-return]
+    return backend.while_loop(going, add, (one, total))[1]
 
 
 def _padded(backend: Backend, x: Array) -> Array:

@@ -31,6 +31,7 @@ _GROUPS = {
     "oracles": "fenchel.reproduce.bench.oracles",
     "alignment": "fenchel.reproduce.bench.alignment",
     "incontext": "fenchel.reproduce.bench.incontext",
+    "routers": "fenchel.reproduce.bench.routers",
     "overhead": "fenchel.reproduce.bench.overhead",
     "tape": "fenchel.reproduce.bench.tape",
     "kernels": "fenchel.reproduce.bench.kernels",
