@@ -315,6 +315,23 @@ def test_errors(xp):
         loop_of(n_steps=4).init(0, xp.array([0.0]), start=xp.array([[0.0]]))
 
 
+def test_problems_side_by_side():
+    """Each has its own parameters, and moves as it would alone."""
+    side = Energy(lambda x, c: np.sum((x - c[:, None, :]) ** 2, axis=-1) / 2)
+    start, centers = draws(0, 3, 8, 1), draws(1, 3, 1)
+    noise_free = LangevinSampler(side, step_size=0.1, shape=(3, 8, 1), temperature=1e-12)
+    loop = ImplicitDiffusion(noise_free, -1e-12 * Reward(toward_two), 0.05)
+    state, course = loop.run(loop.init(0, centers, start=start), 3, progress=False)
+    assert course.value.shape == (3,)
+    for i in range(3):
+        walk = LangevinSampler(well, step_size=0.1, shape=(8, 1), temperature=1e-12)
+        alone = ImplicitDiffusion(walk, -1e-12 * Reward(toward_two), 0.05)
+        found, _ = alone.run(alone.init(0, centers[i], start=start[i]), 3, progress=False)
+        np.testing.assert_allclose(state.params[i], found.params, atol=1e-5)
+    with pytest.raises(ValueError, match="`reweight` takes the particles of one problem"):
+        ImplicitDiffusion(noise_free, -Reward(toward_two), 0.05, reweight=True).init(0, centers)
+
+
 def test_one_finite_step():
     """T = 1: each batch makes one step from its start."""
     x = run(loop_of(n_steps=1), np.zeros(1), 2)[0].sampler.x

@@ -179,7 +179,15 @@ class ImplicitDiffusion:
         else:
             first = self.sampler.init(stream, params)
             queue = empty_queue(self.sampler, first, stream, self.queue, self._by_path())
-        logs = equal_weights(first, self.queue) if self.reweight else None
+        logs = None
+        if self.reweight:
+            energies = self.sampler.energy(first.x, params)
+            if energies.ndim != 1:
+                raise ValueError(
+                    "`reweight` takes the particles of one problem, of energies (n,); "
+                    f"got {tuple(energies.shape)}"
+                )
+            logs = equal_weights(first, self.queue)
         return ImplicitState(params, first, optimizer, count, queue, logs, average)
 
     def _by_path(self) -> bool:
@@ -215,12 +223,13 @@ class ImplicitDiffusion:
                 backend, ready, (params, optimizer), (state.params, state.optimizer)
             )
         left = xp.ones_like(value) if weights is None else effective_sample_size(weights)
+        size = norm(gradient)  # not finite if an entry is not
         report = Diagnostics(
             value=value,
-            gradient_norm=norm(gradient),
+            gradient_norm=size,
             effective_sample_size=left,
             staleness=xp.minimum(state.count, xp.full_like(state.count, self.queue - 1)),
-            finite=all_finite(backend, new.sampler.x, value, *leaves(gradient)),
+            finite=all_finite(backend, new.sampler.x, value, size),
             updated=ready,
         )
         average = None if self.average_from is None else self._averaged(state, params)
