@@ -36,8 +36,9 @@ def claims(run: Run) -> Iterator[Claim]:
         for first in ("zero", "previous"):
             extra, rate = _augmented(run, dim, top, first)
             useless, rates = max(useless, extra), max(rates, rate)
-    yield Claim("augmented: useless parameters over useful ones", useless, "<=", 1e-5)
-    yield Claim("augmented: distance of the rate from the theorem", rates, "<=", 1e-6)
+    coarse = 1.0 if "float64" in str(_double(run, [0.0]).dtype) else 100.0  # JAX may have none
+    yield Claim("augmented: useless parameters over useful ones", useless, "<=", 1e-5 * coarse)
+    yield Claim("augmented: distance of the rate from the theorem", rates, "<=", 1e-6 * coarse)
 
 
 def _smallest(run: Run, kind: str, dim: int, heads: int) -> float:
@@ -76,6 +77,13 @@ def _augmented(run: Run, dim: int, top: int, first: str) -> tuple[float, float]:
     return float(extra), abs(float(a[2] * b[0] - best[2] * unit[0]))
 
 
+def _double(run: Run, values: Any) -> Any:
+    """Return numbers as an array of float64 where the library has it switched on."""
+    import numpy as np
+
+    return run.library.backend.from_host(np.asarray(values, dtype="float64"))
+
+
 def _minimise(
     run: Run,
     both: Callable[..., tuple[Any, Any]],
@@ -91,7 +99,7 @@ def _minimise(
     compiled = library.compiled(both)
 
     def value_and_gradient(x: Any) -> tuple[float, Any]:
-        loss, slopes = compiled(*(library.array(part) for part in split(x)))
+        loss, slopes = compiled(*(_double(run, part) for part in split(x)))
         return float(library.numpy(loss)), np.concatenate(
             [library.numpy(slope).reshape(-1) for slope in slopes]
         )
