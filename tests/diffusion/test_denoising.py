@@ -11,6 +11,7 @@ import fenchel
 from fenchel.diffusion import (
     DenoisingSampler,
     Entropy,
+    ImplicitDiffusion,
     PathKL,
     Reward,
     SamplerState,
@@ -92,6 +93,22 @@ def test_the_optimum_of_the_means():
 
     low, high = slope(np.asarray(0.0)), slope(np.asarray(1.0))
     assert -low / (high - low) == pytest.approx(1.52438233266, rel=1e-10)
+
+
+class Means(DenoisingSampler):
+    """The sampler without its noise: the recursion of the means."""
+
+    def transition(self, x, t, params):
+        return super().transition(x, t, params)[0], 0.0
+
+
+@pytest.mark.parametrize("queue", [1, 4, 16])
+def test_queues_of_means_reach_the_optimum(queue):
+    sampler = Means(gaussian_score, T, 16, shape=(1, 1), start=lambda e: 0.0 * e)
+    objective = Reward(lambda y: (y[..., 0] - 1.5) ** 2)
+    loop = ImplicitDiffusion(sampler, objective, 0.15, queue=queue)
+    state, _ = loop.run(loop.init(0, np.asarray(0.0)), 120, progress=False)
+    assert float(state.params) == pytest.approx(1.5 / means(1.0, 16), rel=1e-10)
 
 
 def test_reward_against_the_path(rng):
