@@ -95,6 +95,22 @@ def test_a_stream_in_a_compiled_loop():
         np.testing.assert_allclose(row, np.asarray(expected), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_many_positions_draw_what_each_would(xp, dtype):
+    like, host = xp.array([0.0], dtype=dtype), np.zeros(1, dtype=dtype)
+    steps, numbers = [0, 5, 2**31], [1, 2, 0]
+    many = RandomStream(3, step=xp.array(steps), stream=xp.array(numbers))
+    for law in ("normal", "uniform"):
+        found = xp.numpy(getattr(many, law)((3, 7, 2), like=like))
+        for i, place in enumerate(zip(steps, numbers, strict=True)):
+            alone = RandomStream(3, step=place[0], stream=place[1])
+            expected = getattr(alone, law)((7, 2), like=host)
+            tolerance = 1e-14 if dtype == "float64" else 2e-6
+            np.testing.assert_allclose(found[i], expected, rtol=tolerance, atol=tolerance)
+    with pytest.raises(ValueError, match=r"`shape` must begin with the shape \(3,\)"):
+        many.normal((2, 3), like=like)
+
+
 def test_stream_errors():
     with pytest.raises(TypeError, match="`seed` must be an integer; got float"):
         RandomStream(0.5)

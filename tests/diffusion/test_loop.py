@@ -252,6 +252,21 @@ def test_a_step_is_one_graph_for_torch():
     np.testing.assert_array_equal(found.params.numpy(), expected.params.numpy())
 
 
+def test_whole_runs_under_jit_and_vmap():
+    """With a key for a seed, each as it is alone."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    loop, start = loop_of(), jax.numpy.asarray([0.1])
+
+    def final(key):
+        return loop.run(loop.init(key, start), 3, progress=False)[0].params
+
+    keys = jax.random.split(jax.random.key(0), 2)
+    together = jax.jit(jax.vmap(final))(keys)
+    np.testing.assert_allclose(together[1], jax.jit(final)(keys[1]), rtol=1e-12)
+    assert float(together[0, 0]) != float(together[1, 0])
+
+
 def test_many_parameters_and_half_particles(xp):
     """A container of parameters, with particles in single precision."""
     energy = Energy(lambda x, p: fenchel.namespace(x, p["c"]).sum((x - p["c"]) ** 2, axis=-1) / 2)
