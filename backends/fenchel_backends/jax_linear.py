@@ -94,7 +94,8 @@ def _lowered(*operands: Array, apply: Function, transpose: Function) -> Array:
 def _tangent(primals: Sequence[Array], tangents: Sequence[Any], **functions: Function) -> Any:
     out = _LINEAR.bind(*primals, **functions)
     if type(tangents[0]) is ad.Zero:
-        return out, ad.Zero.from_primal_value(out)
+        zero: Any = ad.Zero
+        return out, zero.from_primal_value(out)
     return out, _LINEAR.bind(tangents[0], *primals[1:], **functions)
 
 

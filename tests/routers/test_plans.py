@@ -26,7 +26,7 @@ def test_sinkhorn_selects_from_the_plan_and_weighs_by_probabilities(xp, rng):
     )
     for g in range(2):
         plan = sweeps(logits[g], 20)
-        choices, slot, token, _ = by_hand.token_choice(plan, logits[g], 2, 6)
+        choices, slot, *_ = by_hand.token_choice(plan, logits[g], 2, 6)
         assert_array_equal(xp.numpy(routing.expert_index)[g], choices)
         assert_array_equal(xp.numpy(routing.slot)[g], slot)
         weight = np.take_along_axis(by_hand.softmax(logits[g]), choices, -1)

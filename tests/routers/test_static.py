@@ -47,6 +47,7 @@ def test_every_library_decides_alike(xp, data, method):
         assert_array_equal(xp.numpy(a), b)
 
 
+@pytest.mark.filterwarnings("ignore:.*lru_cache.*:UserWarning")  # of array-api-compat
 @every_method
 def test_compiled_code_decides_as_eager_code_does(data, method):
     torch = pytest.importorskip("torch")

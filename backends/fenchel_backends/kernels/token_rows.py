@@ -46,7 +46,7 @@ def _gather(x: Array, index: Array, scale: Array) -> Array:
     if out.size == 0:
         return out
     groups = _grouped(x, 3), _grouped(index, 2), _grouped(scale, 2)
-    _kernel("gather_rows")(*groups, out.reshape(-1, *out.shape[-2:]))
+    _kernel("gather_rows")(*groups, _grouped(out, 3))
     return out
 
 
@@ -55,7 +55,7 @@ def _sums(x: Array, places: Array, scale: Array) -> Array:
     if out.size == 0:
         return out
     groups = _grouped(x, 3), _grouped(places, 3), _grouped(scale, 2)
-    _kernel("sum_rows")(*groups, out.reshape(-1, *out.shape[-2:]))
+    _kernel("sum_rows")(*groups, _grouped(out, 3))
     return out
 
 
@@ -64,7 +64,7 @@ def _dots(x: Array, y: Array, index: Array) -> Array:
     if out.size == 0:
         return out
     groups = _grouped(x, 3), _grouped(y, 3), _grouped(index, 2)
-    _kernel("row_dots")(*groups, out.reshape(-1, out.shape[-1]))
+    _kernel("row_dots")(*groups, out.reshape(-1, index.shape[-1]))
     return out
 
 

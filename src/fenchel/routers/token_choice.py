@@ -69,7 +69,7 @@ def best_experts(problem: Problem, scores: Array, k: int) -> tuple[Array, Array]
         index = xp.zeros(shape, dtype=xp.int32, device=backend.device_of(scores))
         return index, index > 0
     usable = problem.valid & ~xp.isnan(scores)
-    lowest = xp.full_like(scores, -float(xp.finfo(scores.dtype).max))
+    lowest = xp.full_like(scores, -3e38)  # above -inf, which marks what is chosen already
     ranked = xp.where(usable, scores, lowest)
     places = _largest(backend, ranked, k) if k <= _FEW else backend.top_k(ranked, k)[1]
     return xp.astype(places, xp.int32), gather_last(xp, usable, places)
