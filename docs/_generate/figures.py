@@ -19,7 +19,7 @@ def write(folder: Path) -> None:
         paper.draw(paper.curves(library)).savefig(folder / f"{name}.png", dpi=120)
     oaif.draw(Run(library, folder, quick=True)).savefig(folder / "oaif.png", dpi=120)
     run = Run(library, folder, quick=True)
-    found = realignment.compare(run, Language.learnt(run), (0.5, 1.0, 2.0), 200)
+    found = realignment.compare(run, Language.learnt(run), *realignment.QUICK)
     realignment.draw(found).savefig(folder / "dera.png", dpi=120)
     state, course = hexagon.optimised(run, 2000, rate=0.2)
     _, slow = hexagon.optimised(run, 2000, inner=100)

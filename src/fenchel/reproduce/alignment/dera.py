@@ -23,7 +23,7 @@ def claims(run: Run) -> Iterator[Claim]:
 
 def tour(run: Run) -> Claim:
     """Return how close one aligned model, realigned, comes to two that were trained anew."""
-    found = realignment.compare(run, Language.learnt(run), (0.5, 1.0, 2.0), 200)
+    found = realignment.compare(run, Language.learnt(run), *realignment.QUICK)
     run.save(realignment.draw(found), "realignment")
     return next(realignment.verdicts(found))
 
