@@ -21,7 +21,6 @@ from fenchel.trees import follow_dataclasses
 from . import jax_linear
 from .kernels import rows, xla
 from .kernels.jax_philox import jax_philox_words
-from .kernels.jax_philox import jax_philox_words
 
 __all__ = ["BACKEND", "JaxBackend"]
 
@@ -188,10 +187,6 @@ class JaxBackend:
     def linear_map(self, apply: Any, transpose: Any, x: Array, *constants: Array) -> Array:
         """Apply a linear function whose transpose is written by hand."""
         return jax_linear.linear_map(self, apply, transpose, x, *constants)
-
-    def philox_words(self, counter: list[Array], key: list[Array]) -> list[Array]:
-        """Words of Philox4x32-10, its rounds a loop."""
-        return jax_philox_words(counter, key)
 
     def philox_words(self, counter: list[Array], key: list[Array]) -> list[Array]:
         """Words of Philox4x32-10, its rounds a loop."""
