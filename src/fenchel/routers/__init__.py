@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .controllers import BiasBalance, SparsityControl
     from .cosine import cosine_logits
     from .load import load_loss
+    from .methods import route
     from .mixture import moe
-    from .route import route
     from .routing import Routing
     from .segments import Segments
     from .soft import SoftRouting, soft_route
@@ -31,12 +31,12 @@ _HOME = {
     "controllers": ("BiasBalance", "SparsityControl"),
     "cosine": ("cosine_logits",),
     "load": ("load_loss",),
+    "methods": ("route",),
     "mixture": ("moe",),
-    "soft": ("SoftRouting", "soft_route"),
-    "sparsity": ("sparsity_loss",),
-    "route": ("route",),
     "routing": ("Routing",),
     "segments": ("Segments",),
+    "soft": ("SoftRouting", "soft_route"),
+    "sparsity": ("sparsity_loss",),
     "stats": ("RoutingStats",),
 }
 
