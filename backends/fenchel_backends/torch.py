@@ -58,7 +58,7 @@ _SPECIAL = {
 }
 
 
-@torch.compiler.disable  # type: ignore[no-untyped-call]
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _uncompiled(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return f(*args, **kwargs)
 

@@ -49,6 +49,7 @@ def test_is_the_layer_of_torch(method, x):
     both = jax.jit(jax.value_and_grad(objective, argnums=(0, 1), has_aux=True))
     (_, result), (slopes, slope) = both(params, x)
     module = MoELayer(WIDTH, EXPERTS, method=method, hidden=5, k=layer.k, slots=2, losses=losses)
+    module.to(torch.tensor(np.asarray(x)).dtype)  # float64 where JAX has it switched on
     module.experts.activation = lambda h: torch.nn.functional.gelu(h, approximate="tanh")
     with torch.no_grad():
         for name, value in params.items():
@@ -85,7 +86,7 @@ def test_update_is_pure(method, x):
     new = jax.jit(layer.update)(state, result)
     assert set(new) == set(state)
     if method == "bias_balanced":
-        expected = routers.BiasBalance().step(jnp.zeros(EXPERTS), result.demand)
+        expected = routers.BiasBalance().step(jnp.zeros(EXPERTS, jnp.float32), result.demand)
         assert_array_equal(new["bias"], expected)
         assert np.all(np.asarray(state["bias"]) == 0)
     else:

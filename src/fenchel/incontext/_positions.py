@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ..arrays import check_choice, check_dtype, dtype_name
@@ -49,47 +48,47 @@ class Positions:
     swap: Array | None
     single: bool
 
-    @cached_property
+    @property
     def product(self) -> Array:
         """C = B^T A."""
         return self.xp.matmul(self.xp.matrix_transpose(self.b), self.a)
 
-    @cached_property
+    @property
     def row_sums(self) -> Array:
         """C 1."""
         return self.xp.sum(self.product, axis=-1)
 
-    @cached_property
+    @property
     def partner(self) -> Array | None:
         """C at each coordinate and its partner (d,)."""
         return None if self.swap is None else self.xp.sum(self.product * self.swap, axis=-1)
 
-    @cached_property
+    @property
     def off_partner(self) -> Array:
         """C without its entries at partners."""
         return self.product if self.swap is None else self.product * (1.0 - self.swap)
 
-    @cached_property
+    @property
     def at_query(self) -> Array:
         """p_{T-1} of each row."""
         return self._at(self.query_place)
 
-    @cached_property
+    @property
     def at_end(self) -> Array:
         """p_T of each row."""
         return self._at(self.end_place)
 
-    @cached_property
+    @property
     def _free(self) -> Array:
         places = self.read & ~self.query_place & ~self.end_place
         return self.xp.where(places, self.weights, self.xp.zeros_like(self.weights))
 
-    @cached_property
+    @property
     def rest(self) -> Array:
         """Sum of p_t^2 over the places before the last two."""
         return self.xp.sum(self._free * self._free, axis=-1)
 
-    @cached_property
+    @property
     def others(self) -> Array:
         """Sum of p_t over these."""
         return self.xp.sum(self._free, axis=-1)

@@ -40,6 +40,7 @@ __all__ = [
     "SparsemaxLoss",
     "StrongWolfe",
     "Tuned",
+    "expert_parallel",
     "functional",
 ]
 

@@ -17,4 +17,3 @@ def as_index(xp: Any, index: Array) -> Array:
 def gather_last(xp: Any, x: Array, index: Array) -> Array:
     """Return the entries of x (..., n) at `index` (..., s)."""
     return xp.take_along_axis(x, as_index(xp, index), axis=-1)
-
