@@ -29,8 +29,8 @@ COMPILED = ("compile, then backward", "compile(func.grad)")
 DEEPLY_COMPILED = ("compile", "compile(func.jvp)", "compile(vmap)", "compile(hessian)")
 
 # JAX compiles every operation for every shape, so that each row costs seconds.
-JAX = ("eager", "jit(vmap(grad))")
-JAX_IN_TURN = ("bfloat16", "grad", "jvp of grad", "jit, no transfers")
+JAX = ("jit(vmap(grad))",)
+JAX_IN_TURN = ("eager", "bfloat16", "grad", "jvp of grad", "jit, no transfers")
 JAX_DEEP = (
     sorted({*transformations(backend_named("jax"))} - {*JAX, *JAX_IN_TURN})
     if find_spec("jax")

@@ -17,7 +17,7 @@ def claims(run: Run) -> Iterator[Claim]:
     """Yield the claims on the errors, means over seeds, and on the time of a router."""
     # Batch priority is worth a tenth, as much as the standard error of six seeds.
     seeds, steps = (2, 100) if run.quick else (12, 600)
-    errors, left, slowest = compare(run, range(seeds), steps)
+    errors, left, seconds = compare(run, range(seeds), steps)
     run.save(draw(errors, left), "clusters")
     token = errors["softmax token choice"]
     sparse = min(error for name, error in errors.items() if name != "soft")
@@ -39,18 +39,19 @@ def claims(run: Run) -> Iterator[Claim]:
         "<=",
         0.8,
     )
-    yield Claim("clusters: processor seconds of the slowest router", slowest, "<=", 40.0)
+    said = "clusters: processor seconds a router, for six seeds"
+    yield Claim(said, seconds * 6 / seeds, "<=", 10.0)
 
 
 def compare(run: Run, seeds: range, steps: int) -> tuple[dict[str, float], dict[str, float], float]:
-    """Return errors and unrouted shares by router, means over seeds, and the longest time."""
-    errors, left, slowest = {}, {}, 0.0
+    """Return errors and unrouted shares by router, means over seeds, and the mean time."""
+    errors, left, seconds = {}, {}, 0.0
     for name, router in ROUTERS.items():
         start = time.process_time()
         found, share = train(run, router, seeds, steps, name)
         errors[name], left[name] = float(found.mean()), share
-        slowest = max(slowest, time.process_time() - start)
-    return errors, left, slowest
+        seconds += time.process_time() - start
+    return errors, left, seconds / len(ROUTERS)
 
 
 def tour(run: Run) -> Claim:
