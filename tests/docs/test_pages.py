@@ -77,6 +77,7 @@ CLAIMS = {
     "tape": ("autograd", ""),
     "isotonic": ("torchisotonic", "gradient"),
     "losses": ("entmax", "sparsemax, "),
+    "routers": ("one-hot products", "gradient"),
 }
 
 
