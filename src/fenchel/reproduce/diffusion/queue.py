@@ -67,7 +67,8 @@ def claims(run: Run) -> Iterator[Claim]:
         worst = max(worst, abs(float(centers[updates // 2 :].mean()) - best))
         axis.plot(centers, color=colors[queue], label=f"queue of {queue}", linewidth=1)
         # Without noise a larger rate is stable, and the end is reached.
-        means = _course(run, _Means, queue, 600, 0.05, shape=(1, 1), start=lambda e: 0.0 * e)
+        still = 250 if run.quick else 600
+        means = _course(run, _Means, queue, still, 0.05, shape=(1, 1), start=lambda e: 0.0 * e)
         exact = max(exact, abs(float(means[-1]) - best))
     names = ", ".join(map(str, queues))
     yield Claim(f"queues of {names}: centers of 64 particles from the optimum", worst, "<=", 0.03)
