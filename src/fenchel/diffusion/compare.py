@@ -55,7 +55,6 @@ def compare_gradients(
     sampler: Any,
     objective: Objective,
     params: Tree,
-    /,
     *,
     steps: int | None = None,
     methods: Sequence[str] | None = None,

@@ -26,7 +26,6 @@ def langevin_step(
     x: Array,
     params: Tree,
     step_size: Any,
-    /,
     *,
     rng: Any = None,
     noise: Any = None,

@@ -161,7 +161,7 @@ def optimal_diagonal_heads(
     return rows, rows.copy(), p
 
 
-def positional_quadratic(T: int, /, *, concentration: float = 1.0) -> tuple[Array, Array]:
+def positional_quadratic(T: int, *, concentration: float = 1.0) -> tuple[Array, Array]:
     r"""Return G and b of the loss of positional weights alone, :math:`p^\top G p - 2 b^\top p + 1`.
 
     With one coordinate, :math:`\lambda = e^{i \varphi}` and :math:`\varphi` uniform on

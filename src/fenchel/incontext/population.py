@@ -22,7 +22,7 @@ __all__ = [
 Array = Any
 
 
-def population_loss(A: Array, B: Array, p: Array, /, *, kind: str = "unitary") -> Array:
+def population_loss(A: Array, B: Array, p: Array, *, kind: str = "unitary") -> Array:
     r"""Return the expected loss of diagonal heads on random contexts with commuting matrices.
 
     The prediction of the token T + 1 from the first T is, with :math:`C = B^\top A`,
@@ -95,7 +95,7 @@ def _misfit(point: Positions, c: Array) -> Array:
 
 
 def population_gradient(
-    A: Array, B: Array, p: Array, /, *, kind: str = "unitary"
+    A: Array, B: Array, p: Array, *, kind: str = "unitary"
 ) -> tuple[Array, Array, Array]:
     r"""Return the gradient of `population_loss` in A, B and p, in closed form.
 
@@ -159,7 +159,7 @@ def population_gradient(
 
 
 def augmented_population_loss(
-    a: Array, b: Array, /, *, length: int | Iterable[int], dim: int, first: str = "zero"
+    a: Array, b: Array, *, length: int | Iterable[int], dim: int, first: str = "zero"
 ) -> Array:
     r"""Return the expected loss of an augmented block on random unitary contexts.
 
@@ -210,7 +210,7 @@ def augmented_population_loss(
 
 
 def augmented_population_gradient(
-    a: Array, b: Array, /, *, length: int | Iterable[int], dim: int, first: str = "zero"
+    a: Array, b: Array, *, length: int | Iterable[int], dim: int, first: str = "zero"
 ) -> tuple[Array, Array]:
     """Return the gradient of `augmented_population_loss` in a and b, in closed form.
 

@@ -33,7 +33,6 @@ class Comparison(NamedTuple):
 def probe(
     model: Callable[[Array], Array],
     s: Array,
-    /,
     *,
     steps: int = 1,
     step_size: Any = None,
@@ -166,7 +165,7 @@ def implied_matrix(model: Callable[[Array], Array], s: Array, /) -> Array:
     return xp.stack(columns, axis=-1)
 
 
-def head_gram(A: Array, B: Array, p: Array, /) -> Array:
+def head_gram(A: Array, B: Array, p: Array) -> Array:
     r"""Return :math:`p_T A B^\top`, the identity at optimal heads that are no more than d.
 
     Parameters
@@ -208,7 +207,7 @@ def head_gram(A: Array, B: Array, p: Array, /) -> Array:
     return xp.matmul(A, xp.matrix_transpose(B)) * as_dtype(xp, last, A.dtype)
 
 
-def positional_profile(P: Array, /) -> Array:
+def positional_profile(P: Array) -> Array:
     """Return the mean weight at each lag: entry k is the mean of P[t, t - k] over t.
 
     Parameters

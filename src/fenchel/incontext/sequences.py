@@ -20,7 +20,7 @@ Array = Any
 
 
 def simulate_ar(
-    context: Context, T: int, /, *, start: Any = "ones", noise: float = 0.0, rng: Any = None
+    context: Context, T: int, *, start: Any = "ones", noise: float = 0.0, rng: Any = None
 ) -> Array:
     r"""Return sequences :math:`s_{t+1} = W s_t + \text{noise}\,\varepsilon_t` of T tokens.
 

@@ -14,7 +14,7 @@ Array = Any
 FIRST = ("zero", "previous")
 
 
-def augment_tokens(s: Array, /, first: str = "zero") -> Array:
+def augment_tokens(s: Array, first: str = "zero") -> Array:
     r"""Return the tokens :math:`e_t = (0, s_t, s_{t-1})`.
 
     Parameters

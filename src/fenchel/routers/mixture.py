@@ -12,7 +12,7 @@ __all__ = ["apply_experts", "moe"]
 Experts = Callable[[Array], Array] | Sequence[Callable[[Array], Array]]
 
 
-def moe(x: Array, routing: Any, experts: Experts, /) -> Array:
+def moe(x: Array, routing: Any, experts: Experts) -> Array:
     """Return the answers of the experts to the tokens that a router sent them.
 
     Parameters
