@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-# Every way to fail; the client's time-out in the tests is below STALL.
+# Every way to fail; two of them last until the client hangs up.
 FAILURES = (
     "429",
     "429 seconds",
@@ -26,7 +26,6 @@ FAILURES = (
     "no choices",
     "not a number",
 )
-STALL = 0.5
 _RESPONSES = re.compile(r"Response 1:\n(.*?)\n\nResponse 2:\n(.*?)\n\nWhich", re.DOTALL)
 
 
@@ -150,16 +149,16 @@ class FakeServer:
                 self._write(503, b"")
 
             def _stall(self, content):
-                time.sleep(STALL)
+                self.rfile.read(1)
 
             def _drip(self, content):
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                for i in range(60):
+                for i in range(len(content)):
                     self.wfile.write(content[i : i + 1])
                     self.wfile.flush()
-                    time.sleep(0.01)
+                    time.sleep(0.05)
 
             def _close(self, content):
                 self.connection.close()

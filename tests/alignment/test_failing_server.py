@@ -19,7 +19,7 @@ WORDS = ["a", "bb", "ccc", "dddd", "eeeee"]
 
 def run(url, path, steps, **options):
     client = OpenAICompatibleClient(
-        url, "tiny", api_key_env="FENCHEL_KEY", timeout=0.3, backoff=0.001, concurrency=4, **options
+        url, "tiny", api_key_env="FENCHEL_KEY", timeout=1.0, backoff=0.001, concurrency=4, **options
     )
     annotator = CachedAnnotator(LLMAnnotator(client, combine="logit"), path)
     loop = OnlineLoop(TabularPolicy(WORDS), annotator, optimizer=40.0, beta=0.5, labels="soft")
@@ -71,7 +71,8 @@ def test_the_budget_is_respected_and_the_loop_ends(tmp_path, monkeypatch):
     fake = failing(2)
     with fake.running() as url:
         client, _, history = run(url, tmp_path / "cache.db", 8, max_retries=4, max_requests=60)
-    assert len(fake.requests) == client.usage.requests == 60
+    # A connection that was refused or came too late counts, and the server has not seen it.
+    assert len(fake.requests) <= client.usage.requests == 60
     assert client.usage.unasked > 0
     assert sum(m.invalid for m in history) > 0
     assert history[-1].updates in (0, 1)
