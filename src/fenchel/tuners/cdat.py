@@ -18,7 +18,7 @@ from ._stage import Stage, chosen_tree, finish, no_flags, stage_at
 from .bases import GradientDescent
 from .guard import NonMonotone, Trial
 from .info import Flags, Info
-from .rule import Averages, apply_rule, check_rule
+from .rule import Averages, Rule
 
 __all__ = ["CDAT", "CDATState"]
 
@@ -145,14 +145,13 @@ class CDAT:
     store_grad: bool = False
 
     def __post_init__(self) -> None:
-        check_rule(**self._rule())
+        self._rule().check()
         check_base(self.base)
         check_choice("curvature", self.curvature, CURVATURES)
         check_number("every", self.every, minimum=1)
 
-    def _rule(self) -> dict[str, Any]:
-        names = "scaling ema ema_init eps max_learning_rate min_learning_rate max_growth"
-        return {name: getattr(self, name) for name in names.split()}
+    def _rule(self) -> Rule:
+        return Rule._make(getattr(self, name) for name in Rule._fields)
 
     def init(self, params: Tree) -> CDATState:
         """Return the state before the first step."""
@@ -265,9 +264,7 @@ class CDAT:
             return held
         # A value that is not finite makes the slope and the curvature suspect, finite or not.
         slope = ops.where(ops.is_finite(stage.point.value), stage.slope, float("nan"))
-        rate, new, flags = apply_rule(
-            ops, slope, curvature, averages, **self._rule(), scale=unit.scale
-        )
+        rate, new, flags = self._rule().apply(ops, slope, curvature, averages, unit.scale)
         found = _Chosen(rate, curvature, new, flags)
         if refresh is True:
             return found

@@ -9,7 +9,7 @@ from ..arrays import check_choice, check_number
 from ._scalars import scalars_of
 from .info import Flags
 
-__all__ = ["Averages", "apply_rule", "cdat_rule", "check_rule"]
+__all__ = ["Averages", "Rule", "cdat_rule"]
 
 Scalar = Any
 
@@ -118,126 +118,101 @@ def cdat_rule(
     >>> learning_rate, flags.flat
     (0.5, True)
     """
-    check_rule(scaling, ema, ema_init, eps, max_learning_rate, min_learning_rate, max_growth)
+    rule = Rule(scaling, ema, ema_init, eps, max_learning_rate, min_learning_rate, max_growth)
+    rule.check()
     ops = scalars_of(n, d, scale, *(state or ()))
     if state is None:
         state = Averages._make((*(ops.number(0.0) for _ in range(4)), 0))
-    return apply_rule(
-        ops, n, d, state, scaling=scaling, ema=ema, ema_init=ema_init, eps=eps, scale=scale,
-        max_learning_rate=max_learning_rate, min_learning_rate=min_learning_rate,
-        max_growth=max_growth,
-    )  # fmt: skip
+    return rule.apply(ops, n, d, state, scale)
 
 
-def apply_rule(
-    ops: Any,
-    n: Scalar,
-    d: Scalar,
-    state: Averages,
-    *,
-    scaling: float,
-    ema: float,
-    ema_init: str,
-    eps: float,
-    max_learning_rate: float,
-    min_learning_rate: float,
-    max_growth: float,
-    scale: Scalar,
-) -> tuple[Scalar, Averages, Flags]:
-    """Return what `cdat_rule` does, of options that are checked, in a given arithmetic."""
-    n, d, scale = ops.number(n), ops.number(d), ops.number(scale)
-    finite = ops.is_finite(n) & ops.is_finite(d) & ops.is_finite(scale)
-    averages = _averaged(ops, n, d, scale, state, finite, ema, ema_init, eps)
-    previous = ops.number(state.learning_rate)
-    usable = averages.denominator > 0
-    # Two divisions in this order: the product of D and the scale overflows where the ratio does
-    # not. A compiler may fold (a / b) / c into a / (b c), and leaves (a / b) (1 / c) alone.
-    size = ops.where(averages.scale > 0, averages.scale, 1.0)
-    ratio = averages.numerator / ops.where(usable, averages.denominator, 1.0)
-    raw = scaling * ratio * (1.0 / size)
-    moving = averages.numerator > 0
-    flat = moving & (ops.negation(usable) | ops.negation(ops.is_finite(raw)))
-    held = previous if max_learning_rate == inf else ops.number(max_learning_rate)
-    raw = ops.where(moving, ops.where(flat, held, raw), 0.0)
-    rate = _bounded(ops, raw, previous, moving, max_learning_rate, min_learning_rate, max_growth)
-    capped = finite & (rate != raw)
-    rate = ops.where(finite, rate, 0.5 * previous)
-    last = ops.where(rate > 0, rate, previous)
-    no = ops.truth(False)
-    flags = Flags(n < 0, finite & flat, capped, ops.negation(finite), no, 0)
-    return rate, averages._replace(learning_rate=last), flags
+class Rule(NamedTuple):
+    """The options of `cdat_rule`."""
 
+    scaling: float
+    ema: float
+    ema_init: str
+    eps: float
+    max_learning_rate: float
+    min_learning_rate: float
+    max_growth: float
 
-def _averaged(
-    ops: Any,
-    n: Scalar,
-    d: Scalar,
-    scale: Scalar,
-    state: Averages,
-    finite: Scalar,
-    ema: float,
-    ema_init: str,
-    eps: float,
-) -> Averages:
-    """Return the state with a new pair in its averages, the old one where it is not finite."""
-    n, d = ops.maximum(n, 0.0), ops.absolute(d)
-    if eps:
-        positive = ops.where(scale > 0, scale, 1.0)
-        d = d + (eps * (1.0 / positive)) * (1.0 / positive)
-    count = state.count + ops.counted(finite)
-    if ema == 0.0:
-        new = (n, d, scale)
-    else:
+    def check(self) -> None:
+        """Raise ValueError where an option lies outside its range."""
+        check_number("scaling", self.scaling, minimum=0.0, maximum=1e300)
+        check_number("ema", self.ema, minimum=0.0, maximum=1.0 - 2.0**-52)
+        check_choice("ema_init", self.ema_init, ("zero", "first"))
+        check_number("eps", self.eps, minimum=0.0, maximum=1e300)
+        smallest = check_number(
+            "min_learning_rate", self.min_learning_rate, minimum=0.0, maximum=1e300
+        )
+        check_number("max_learning_rate", self.max_learning_rate, minimum=smallest)
+        check_number("max_growth", self.max_growth, minimum=1.0)
+
+    def apply(
+        self, ops: Any, n: Scalar, d: Scalar, state: Averages, scale: Scalar
+    ) -> tuple[Scalar, Averages, Flags]:
+        """Return what `cdat_rule` does, in a given arithmetic."""
+        n, d, scale = ops.number(n), ops.number(d), ops.number(scale)
+        finite = ops.is_finite(n) & ops.is_finite(d) & ops.is_finite(scale)
+        averages = self._averaged(ops, n, d, scale, state, finite)
+        previous = ops.number(state.learning_rate)
+        usable = averages.denominator > 0
+        # Two divisions in this order: the product of D and the scale overflows where the ratio
+        # does not. A compiler may fold (a / b) / c into a / (b c), and leaves (a / b) (1 / c).
+        size = ops.where(averages.scale > 0, averages.scale, 1.0)
+        ratio = averages.numerator / ops.where(usable, averages.denominator, 1.0)
+        raw = self.scaling * ratio * (1.0 / size)
+        moving = averages.numerator > 0
+        flat = moving & (ops.negation(usable) | ops.negation(ops.is_finite(raw)))
+        unbounded = self.max_learning_rate == inf
+        held = previous if unbounded else ops.number(self.max_learning_rate)
+        raw = ops.where(moving, ops.where(flat, held, raw), 0.0)
+        rate = self._bounded(ops, raw, previous, moving)
+        capped = finite & (rate != raw)
+        rate = ops.where(finite, rate, 0.5 * previous)
+        last = ops.where(rate > 0, rate, previous)
+        no = ops.truth(False)
+        flags = Flags(n < 0, finite & flat, capped, ops.negation(finite), no, 0)
+        return rate, averages._replace(learning_rate=last), flags
+
+    def _averaged(
+        self, ops: Any, n: Scalar, d: Scalar, scale: Scalar, state: Averages, finite: Scalar
+    ) -> Averages:
+        """Return the state with a new pair in its averages; not one that is not finite."""
+        n, d = ops.maximum(n, 0.0), ops.absolute(d)
+        if self.eps:
+            positive = ops.where(scale > 0, scale, 1.0)
+            d = d + (self.eps * (1.0 / positive)) * (1.0 / positive)
+        new = (n, d, scale) if self.ema == 0.0 else self._mixed(ops, n, d, scale, state)
+        kept = (state.numerator, state.denominator, state.scale)
+        chosen = [ops.where(finite, a, ops.number(b)) for a, b in zip(new, kept, strict=True)]
+        count = state.count + ops.counted(finite)
+        return Averages._make((*chosen, state.learning_rate, count))
+
+    def _mixed(
+        self, ops: Any, n: Scalar, d: Scalar, scale: Scalar, state: Averages
+    ) -> tuple[Scalar, Scalar, Scalar]:
+        """Return the averages of the past and a new pair, and their scale."""
         # Old averages are carried over to the scale of the new pair. That scale shrinks no faster
         # than sqrt(ema) a step: slower than the weight of the past, so that nothing overflows.
-        old = ops.number(state.scale)
-        common = ops.maximum(old * ema**0.5, scale)
+        common = ops.maximum(ops.number(state.scale) * self.ema**0.5, scale)
         safe = ops.where(common > 0, common, 1.0)
-        before, now = old / safe, scale / safe
-        weight = ops.number(ema)
-        if ema_init == "first":
+        before, now = ops.number(state.scale) / safe, scale / safe
+        weight = ops.number(self.ema)
+        if self.ema_init == "first":
             weight = ops.where(state.count > 0, weight, 0.0)
-        new = (
-            weight * before * ops.number(state.numerator) + (1.0 - weight) * now * n,
-            weight * (before * before) * ops.number(state.denominator)
-            + (1.0 - weight) * (now * now) * d,
+        old_n, old_d = ops.number(state.numerator), ops.number(state.denominator)
+        return (
+            weight * before * old_n + (1.0 - weight) * now * n,
+            weight * (before * before) * old_d + (1.0 - weight) * (now * now) * d,
             common,
         )
-    kept = (state.numerator, state.denominator, state.scale)
-    chosen = [ops.where(finite, a, ops.number(b)) for a, b in zip(new, kept, strict=True)]
-    return Averages._make((*chosen, state.learning_rate, count))
 
-
-def _bounded(
-    ops: Any,
-    rate: Scalar,
-    previous: Scalar,
-    moving: Scalar,
-    largest: float,
-    smallest: float,
-    growth: float,
-) -> Scalar:
-    if growth != inf:
-        rate = ops.where(previous > 0, ops.minimum(rate, growth * previous), rate)
-    if smallest > 0:
-        rate = ops.where(moving, ops.maximum(rate, smallest), rate)
-    return rate if largest == inf else ops.minimum(rate, largest)
-
-
-def check_rule(
-    scaling: float,
-    ema: float,
-    ema_init: str,
-    eps: float,
-    max_learning_rate: float,
-    min_learning_rate: float,
-    max_growth: float,
-) -> None:
-    """Raise where an option of the rule lies outside its range."""
-    check_number("scaling", scaling, minimum=0.0, maximum=1e300)
-    check_number("ema", ema, minimum=0.0, maximum=1.0 - 2.0**-52)
-    check_choice("ema_init", ema_init, ("zero", "first"))
-    check_number("eps", eps, minimum=0.0, maximum=1e300)
-    check_number("min_learning_rate", min_learning_rate, minimum=0.0, maximum=1e300)
-    check_number("max_learning_rate", max_learning_rate, minimum=min_learning_rate)
-    check_number("max_growth", max_growth, minimum=1.0)
+    def _bounded(self, ops: Any, rate: Scalar, previous: Scalar, moving: Scalar) -> Scalar:
+        if self.max_growth != inf:
+            most = self.max_growth * previous
+            rate = ops.where(previous > 0, ops.minimum(rate, most), rate)
+        if self.min_learning_rate > 0:
+            rate = ops.where(moving, ops.maximum(rate, self.min_learning_rate), rate)
+        return rate if self.max_learning_rate == inf else ops.minimum(rate, self.max_learning_rate)
