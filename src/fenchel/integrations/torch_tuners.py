@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from fenchel import tuners
 
@@ -12,17 +12,26 @@ from .torch_optim import Tuned
 __all__ = ["CDAT", "Armijo", "Hypergradient", "Polyak", "QuadraticGreedy", "StrongWolfe"]
 
 
-class CDAT(Tuned):
+class _Named(Tuned):
+    """A tuner by its class: parameters, then what the class takes; `base` as for `Tuned`."""
+
+    _kind: ClassVar[Any]
+
+    def __init__(
+        self, params: Iterable[Any], *values: Any, base: Any = None, **options: Any
+    ) -> None:
+        super().__init__(params, self._kind(*values, **options), base=base)
+
+
+class CDAT(_Named):
     """`fenchel.tuners.CDAT` as an optimiser: no learning rate to set.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
-    scaling : float
-        2 is the edge of stability; smaller for small batches.
-    base : base or torch.optim.Optimizer, optional
+    params, base
         As for `Tuned`.
+    scaling : float
+        By default 2, the edge of stability; smaller for small batches.
     **options
         As for `fenchel.tuners.CDAT`: ema, curvature, guard, every, max_learning_rate, ...
 
@@ -33,8 +42,8 @@ class CDAT(Tuned):
 
     Notes
     -----
-    The closure returns the loss without calling `backward`; for ``curvature="ggn"`` it returns
-    the outputs and the loss as a function of them. Source: arXiv 2407.06183.
+    For ``curvature="ggn"`` the closure returns the outputs and the loss as a function of them.
+    Source: arXiv 2407.06183.
 
     Examples
     --------
@@ -54,32 +63,22 @@ class CDAT(Tuned):
     >>> loss = optimizer.step(lambda: (model(x), lambda z: ((z - y) ** 2).mean()))
     """
 
-    def __init__(
-        self, params: Iterable[Any], scaling: float = 2.0, *, base: Any = None, **options: Any
-    ) -> None:
-        super().__init__(params, tuners.CDAT(scaling, **options), base=base)
+    _kind = tuners.CDAT
 
 
-class QuadraticGreedy(Tuned):
+class QuadraticGreedy(_Named):
     """`fenchel.tuners.QuadraticGreedy` as an optimiser: to the minimum of the quadratic model.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
-    base : base or torch.optim.Optimizer, optional
+    params, base
         As for `Tuned`.
-    **options
-        As for `fenchel.tuners.QuadraticGreedy`: clip.
-
-    Raises
-    ------
-    TypeError
-        As `Tuned` does.
+    clip : bool
+        As for `fenchel.tuners.QuadraticGreedy`.
 
     Notes
     -----
-    The closure returns the loss without calling `backward`. Source: arXiv 2407.06183.
+    Source: arXiv 2407.06183.
 
     Examples
     --------
@@ -91,31 +90,22 @@ class QuadraticGreedy(Tuned):
     (tensor([0., 0.]), 0.5)
     """
 
-    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
-        super().__init__(params, tuners.QuadraticGreedy(**options), base=base)
+    _kind = tuners.QuadraticGreedy
 
 
-class Armijo(Tuned):
+class Armijo(_Named):
     """`fenchel.tuners.Armijo` as an optimiser: backtracking until the decrease is enough.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
-    base : base or torch.optim.Optimizer, optional
+    params, base
         As for `Tuned`.
     **options
         As for `fenchel.tuners.Armijo`: c1, decrease_factor, increase_factor, max_learning_rate, ...
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `fenchel.tuners.Armijo` and `Tuned` do.
-
     Notes
     -----
-    The closure returns the loss without calling `backward`; trials call it without gradients.
-    Source: arXiv 1905.09997.
+    Trials call the closure without gradients. Source: arXiv 1905.09997.
 
     Examples
     --------
@@ -127,31 +117,23 @@ class Armijo(Tuned):
     (0.125, 3)
     """
 
-    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
-        super().__init__(params, tuners.Armijo(**options), base=base)
+    _kind = tuners.Armijo
 
 
-class StrongWolfe(Tuned):
+class StrongWolfe(_Named):
     """`fenchel.tuners.StrongWolfe` as an optimiser: enough decrease and a small slope.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
-    base : base or torch.optim.Optimizer, optional
+    params, base
         As for `Tuned`.
     **options
         As for `fenchel.tuners.StrongWolfe`: c1, c2, initial, max_iter.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `fenchel.tuners.StrongWolfe` and `Tuned` do.
-
     Notes
     -----
-    The closure returns the loss without calling `backward`; each trial takes a gradient. Source:
-    J. Nocedal, S. Wright, "Numerical Optimization", section 3.5.
+    Each trial takes a gradient. Source: J. Nocedal, S. Wright, "Numerical Optimization",
+    section 3.5.
 
     Examples
     --------
@@ -163,32 +145,24 @@ class StrongWolfe(Tuned):
     0.125
     """
 
-    def __init__(self, params: Iterable[Any], *, base: Any = None, **options: Any) -> None:
-        super().__init__(params, tuners.StrongWolfe(**options), base=base)
+    _kind = tuners.StrongWolfe
 
 
-class Polyak(Tuned):
+class Polyak(_Named):
     """`fenchel.tuners.Polyak` as an optimiser: what is left to gain, over the slope.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
-    scaling : float
-        Multiplies the bounded ratio.
-    base : base or torch.optim.Optimizer, optional
+    params, base
         As for `Tuned`.
+    scaling : float
+        Multiplies the bounded ratio; by default 1.
     **options
         As for `fenchel.tuners.Polyak`: f_min, max_learning_rate, eps, clip.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `fenchel.tuners.Polyak` and `Tuned` do.
-
     Notes
     -----
-    The closure returns the loss without calling `backward`. Source: arXiv 2002.10542.
+    Source: arXiv 2002.10542.
 
     Examples
     --------
@@ -200,35 +174,24 @@ class Polyak(Tuned):
     0.25
     """
 
-    def __init__(
-        self, params: Iterable[Any], scaling: float = 1.0, *, base: Any = None, **options: Any
-    ) -> None:
-        super().__init__(params, tuners.Polyak(scaling, **options), base=base)
+    _kind = tuners.Polyak
 
 
-class Hypergradient(Tuned):
+class Hypergradient(_Named):
     """`fenchel.tuners.Hypergradient` as an optimiser: a descent on the learning rate itself.
 
     Parameters
     ----------
-    params : iterable of Tensor or dict
-        As for every optimiser.
+    params, base
+        As for `Tuned`.
     initial : float
         First learning rate.
-    base : base or torch.optim.Optimizer, optional
-        As for `Tuned`.
     **options
         As for `fenchel.tuners.Hypergradient`: rate, kind, min_learning_rate.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `fenchel.tuners.Hypergradient` and `Tuned` do.
-
     Notes
     -----
-    The closure returns the loss without calling `backward`; it is called once a step. Source:
-    arXiv 1703.04782.
+    The closure is called once a step. Source: arXiv 1703.04782.
 
     Examples
     --------
@@ -241,7 +204,4 @@ class Hypergradient(Tuned):
     0.34375
     """
 
-    def __init__(
-        self, params: Iterable[Any], initial: float, *, base: Any = None, **options: Any
-    ) -> None:
-        super().__init__(params, tuners.Hypergradient(initial, **options), base=base)
+    _kind = tuners.Hypergradient
