@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -70,27 +71,70 @@ class FactorState(NamedTuple):
     factor: Array
 
 
-def objective(oracle: Any, params: Tree, inputs: Tree, targets: Array, weights: Any) -> Array:
-    """Return F(params) on a batch, weight decay included."""
-    batch = open_batch(params, inputs, targets, weights)
-    xp = batch.backend.namespace
-    outputs = oracle.predict(batch.params, batch.inputs)
-    column = outputs.ndim == 1
-    z = xp.expand_dims(outputs, axis=-1) if column else outputs
-    values = loss_rows(batch.backend, oracle.loss, batch.targets, column).values(z)
-    if batch.weights is None:
-        total = xp.mean(values)
-    else:
-        share = xp.astype(batch.weights, values.dtype)
-        total = xp.sum(share * values) / xp.sum(share)
-    decay = oracle.weight_decay
-    if isinstance(decay, float) and decay == 0.0:
-        return total
-    return total + 0.5 * decay * dot(params, params)
+@dataclass(frozen=True)
+class _Problem:
+    """What an update looks at: an oracle at some parameters, on one batch."""
+
+    oracle: Any
+    params: Tree
+    inputs: Tree
+    targets: Array
+    weights: Array | None
+
+    def direction(self, oracle: Any = None) -> tuple[Tree, OracleInfo]:
+        """Return direction and report, of another oracle if one is given."""
+        oracle = self.oracle if oracle is None else oracle
+        found: tuple[Tree, OracleInfo] = oracle.direction(
+            self.params, self.inputs, self.targets, self.weights
+        )
+        return found
+
+    def value(self, params: Tree) -> Array:
+        """Return F(params) on the batch, weight decay included."""
+        batch = open_batch(params, self.inputs, self.targets, self.weights)
+        xp = batch.backend.namespace
+        outputs = self.oracle.predict(batch.params, batch.inputs)
+        column = outputs.ndim == 1
+        z = xp.expand_dims(outputs, axis=-1) if column else outputs
+        values = loss_rows(batch.backend, self.oracle.loss, batch.targets, column).values(z)
+        if batch.weights is None:
+            total = xp.mean(values)
+        else:
+            share = xp.astype(batch.weights, values.dtype)
+            total = xp.sum(share * values) / xp.sum(share)
+        decay = self.oracle.weight_decay
+        if isinstance(decay, float) and decay == 0.0:
+            return total
+        return total + 0.5 * decay * dot(params, params)
+
+
+class _Update:
+    """What all updates have: a state, and steps on a batch."""
+
+    def init(self, params: Tree) -> Any:
+        """Return the first state: nothing, or that gamma is the oracle's."""
+        return ()
+
+    @uncompiled
+    def step(
+        self,
+        oracle: Any,
+        params: Tree,
+        state: Any,
+        inputs: Tree,
+        targets: Array,
+        weights: Array | None = None,
+    ) -> tuple[Tree, Any, UpdateInfo]:
+        """Return the new parameters, the new state and an `UpdateInfo`."""
+        return self._taken(_Problem(oracle, params, inputs, targets, weights), state)
+
+    @abstractmethod
+    def _taken(self, problem: _Problem, state: Any) -> tuple[Tree, Any, UpdateInfo]:
+        """Return what `step` does."""
 
 
 @dataclass(frozen=True)
-class UnitStep:
+class UnitStep(_Update):
     """The step params + direction.
 
     Examples
@@ -106,30 +150,16 @@ class UnitStep:
     array([1., 2.])
     """
 
-    def init(self, params: Tree) -> tuple[()]:
-        """Return the state: nothing."""
-        return ()
-
-    @uncompiled
-    def step(
-        self,
-        oracle: Any,
-        params: Tree,
-        state: Any,
-        inputs: Tree,
-        targets: Array,
-        weights: Array | None = None,
-    ) -> tuple[Tree, Any, UpdateInfo]:
-        """Return the new parameters, the state and an `UpdateInfo`."""
-        d, report = oracle.direction(params, inputs, targets, weights)
+    def _taken(self, problem: _Problem, state: Any) -> tuple[Tree, Any, UpdateInfo]:
+        oracle, (d, report) = problem.oracle, problem.direction()
         one = _one(report)
         value, unknown = report.value + report.model_decrease, one * float("nan")
         info = UpdateInfo(value, unknown, one, oracle.gamma, unknown, one > 0, report)
-        return _moved(params, one, d), state, info
+        return _moved(problem.params, one, d), state, info
 
 
 @dataclass(frozen=True)
-class ArmijoStep:
+class ArmijoStep(_Update):
     """A step of the first length 1, c, c^2, ... that decreases the objective enough.
 
     Parameters
@@ -165,27 +195,13 @@ class ArmijoStep:
                 raise ValueError(f"`{name}` must be in (0, 1); got {name}={value:g}")
         check_count("max_iter", self.max_iter)
 
-    def init(self, params: Tree) -> tuple[()]:
-        """Return the state: nothing."""
-        return ()
-
-    @uncompiled
-    def step(
-        self,
-        oracle: Any,
-        params: Tree,
-        state: Any,
-        inputs: Tree,
-        targets: Array,
-        weights: Array | None = None,
-    ) -> tuple[Tree, Any, UpdateInfo]:
-        """Return the new parameters, the state and an `UpdateInfo`."""
-        d, report = oracle.direction(params, inputs, targets, weights)
+    def _taken(self, problem: _Problem, state: Any) -> tuple[Tree, Any, UpdateInfo]:
+        params, (d, report) = problem.params, problem.direction()
         backend, one = backend_of(report.value), _one(report)
         xp, start = backend.namespace, report.value + report.model_decrease
 
         def value(length: Array) -> Array:
-            return objective(oracle, _moved(params, length, d), inputs, targets, weights)
+            return problem.value(_moved(params, length, d))
 
         def enough(length: Array, now: Array) -> Any:
             return now <= start + self.c1 * length * report.slope
@@ -203,13 +219,19 @@ class ArmijoStep:
         length = xp.where(found, length, 0.0 * length)
         now = xp.where(found, now, start)
         info = UpdateInfo(
-            start, now, length, oracle.gamma, (start - now) / report.model_decrease, found, report
+            start,
+            now,
+            length,
+            problem.oracle.gamma,
+            (start - now) / report.model_decrease,
+            found,
+            report,
         )
         return _kept(found, _moved(params, length, d), params), state, info
 
 
 @dataclass(frozen=True)
-class LevenbergMarquardt:
+class LevenbergMarquardt(_Update):
     """Unit steps whose gamma grows where the model predicts well, and shrinks where it does not.
 
     With rho the decrease of the objective over that of the model: above `upper`, gamma is
@@ -259,22 +281,13 @@ class LevenbergMarquardt:
         """Return the state: gamma is that of the oracle."""
         return _first_state(params)
 
-    @uncompiled
-    def step(
-        self,
-        oracle: Any,
-        params: Tree,
-        state: FactorState,
-        inputs: Tree,
-        targets: Array,
-        weights: Array | None = None,
-    ) -> tuple[Tree, FactorState, UpdateInfo]:
-        """Return the new parameters, the state and an `UpdateInfo`."""
-        own = replace(oracle, gamma=oracle.gamma * state.factor)
-        d, report = own.direction(params, inputs, targets, weights)
+    def _taken(self, problem: _Problem, state: FactorState) -> tuple[Tree, FactorState, UpdateInfo]:
+        params = problem.params
+        own = replace(problem.oracle, gamma=problem.oracle.gamma * state.factor)
+        d, report = problem.direction(own)
         xp, one = backend_of(report.value).namespace, _one(report)
         start = report.value + report.model_decrease
-        now = objective(oracle, _moved(params, one, d), inputs, targets, weights)
+        now = problem.value(_moved(params, one, d))
         some = report.model_decrease > 0
         ratio = (start - now) / xp.where(some, report.model_decrease, one)
         accepted = (ratio > 0) & some
@@ -289,7 +302,7 @@ class LevenbergMarquardt:
 
 
 @dataclass(frozen=True)
-class GammaSearch:
+class GammaSearch(_Update):
     """Unit steps with the best of several multiples of the last gamma.
 
     Parameters
@@ -323,19 +336,10 @@ class GammaSearch:
         """Return the state: gamma is that of the oracle."""
         return _first_state(params)
 
-    @uncompiled
-    def step(
-        self,
-        oracle: Any,
-        params: Tree,
-        state: FactorState,
-        inputs: Tree,
-        targets: Array,
-        weights: Array | None = None,
-    ) -> tuple[Tree, FactorState, UpdateInfo]:
-        """Return the new parameters, the state and an `UpdateInfo`; stays if nothing decreases."""
+    def _taken(self, problem: _Problem, state: FactorState) -> tuple[Tree, FactorState, UpdateInfo]:
+        oracle, params = problem.oracle, problem.params
         gammas = [oracle.gamma * state.factor * factor for factor in self.factors]
-        tried = oracle.path(params, inputs, targets, gammas, weights)
+        tried = oracle.path(params, problem.inputs, problem.targets, gammas, problem.weights)
         first = tried[0][1]
         xp, one = backend_of(first.value).namespace, _one(first)
         best = first.value + first.model_decrease
@@ -344,7 +348,7 @@ class GammaSearch:
         )  # fmt: skip
         for scale, value, (d, info) in zip(self.factors, gammas, tried, strict=True):
             moved = _moved(params, one, d)
-            now = objective(oracle, moved, inputs, targets, weights)
+            now = problem.value(moved)
             better = now < best
             best = xp.where(better, now, best)
             length = xp.where(better, one, length)
