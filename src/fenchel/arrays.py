@@ -6,7 +6,7 @@ Every message names the argument, what was required and what came:
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_axis",
     "check_choice",
     "check_dtype",
+    "check_integer",
     "check_number",
     "dtype_name",
     "float_info",
@@ -152,6 +153,26 @@ def check_number(
         raise ValueError(f"`{name}` must be at most {maximum:g}; got {name}={number:g}")
     if number != number:
         raise ValueError(f"`{name}` must be a number; got {name}=nan")
+    return number
+
+
+def check_integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value`, an integer of Python or NumPy, as a Python int between its bounds.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not an integer.
+    ValueError
+        If it lies outside its bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` must be an integer; got {type(value).__qualname__}")
+    number = int(value)
+    if number < minimum:
+        raise ValueError(f"`{name}` must be at least {minimum}; got {name}={number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"`{name}` must be at most {maximum}; got {name}={number}")
     return number
 
 
