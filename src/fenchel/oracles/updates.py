@@ -218,15 +218,8 @@ class ArmijoStep(_Update):
         found = enough(length, now)
         length = xp.where(found, length, 0.0 * length)
         now = xp.where(found, now, start)
-        info = UpdateInfo(
-            start,
-            now,
-            length,
-            problem.oracle.gamma,
-            (start - now) / report.model_decrease,
-            found,
-            report,
-        )
+        ratio, gamma = (start - now) / report.model_decrease, problem.oracle.gamma
+        info = UpdateInfo(start, now, length, gamma, ratio, found, report)
         return _kept(found, _moved(params, length, d), params), state, info
 
 
