@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ..arrays import check_choice, check_dtype, widen
+from ..arrays import check_choice, check_dtype, check_integer, widen
 from ..autodiff import stop_gradient
 from ..backend import backend_of
-from ..random import RandomStream, uniform
+from ..random import uniform
 from ..special import logsumexp
 from ..trees import is_array
-from .gradients import Pull, covariance_pull
-from .objectives import Objective, mean_of
+from ._checks import check_weights
+from ._draws import seeded
+from .gradients import Pull
+from .objectives import Law, Objective, mean_of
 from .reweighting import shares_of
 
 __all__ = ["KLToReference"]
@@ -44,8 +46,11 @@ class KLToReference(Objective):
 
     Raises
     ------
+    TypeError
+        If the reference is neither an energy nor an array, or weights are no floating array.
     ValueError
-        If the direction is unknown, or samples are given where an energy is needed.
+        If the direction is unknown, samples are given where an energy is needed, or weights or
+        batch size do not fit them.
 
     Notes
     -----
@@ -68,8 +73,8 @@ class KLToReference(Objective):
 
     reference: Any
     direction: str = "from_model"
-    _: KW_ONLY
     weights: Array | None = None
+    _: KW_ONLY
     params: Tree = None
     batch_size: int | None = None
 
@@ -94,94 +99,80 @@ class KLToReference(Objective):
         count = self.reference.shape[0] if self.reference.ndim else 0
         if count == 0:
             raise ValueError("`reference` must hold at least one sample; got none")
-        if self.weights is not None and tuple(self.weights.shape) != (count,):
-            raise ValueError(
-                f"`weights` must have shape {(count,)}; got {tuple(self.weights.shape)}"
-            )
-        if self.batch_size is not None and not self.batch_size >= 1:
-            raise ValueError(f"`batch_size` must be at least 1; got {self.batch_size}")
+        if self.weights is not None:
+            check_weights(backend_of(self.reference), self.weights, (count,))
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, minimum=1)
 
-    def _gap(self, energy: Any, params: Tree, x: Array, temperature: float) -> Array:
+    def _gap(self, law: Law) -> Array:
         """Return (V0 - V) / temperature."""
-        given = (x,) if self.params is None else (x, self.params)
-        v, v0 = energy(x, params), self.reference(*given)
+        given = (law.x,) if self.params is None else (law.x, self.params)
+        v, v0 = law.energy(law.x, law.params), self.reference(*given)
         xp = backend_of(v, v0).namespace
         info = check_dtype("energy(x, params)", v)
-        return (widen(xp, v0, info) - widen(xp, v, info)) * (1.0 / temperature)
+        if tuple(v0.shape) != tuple(v.shape):
+            raise ValueError(
+                f"`reference` must return one number a particle, of shape {tuple(v.shape)}; "
+                f"got {tuple(v0.shape)}"
+            )
+        return (widen(xp, v0, info) - widen(xp, v, info)) * (1.0 / law.temperature)
 
-    def value(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        /,
-        *,
-        weights: Array | None = None,
-        temperature: float = 1.0,
-        rng: Any = None,
-    ) -> Array:
+    def of(self, law: Law) -> Array:
         """Return the divergence, as the particles estimate it."""
         if is_array(self.reference):
             samples, given = self.reference, self.weights
-            if self.batch_size is not None and rng is not None:
-                samples, given = self._drawn(samples, rng), None
-            data = mean_of(energy(samples, params), given)
-            return (data - mean_of(energy(x, params), weights)) * (1.0 / temperature)
-        gap = self._gap(energy, params, x, temperature)
+            if law.rng is not None:
+                samples, given = self._batch(law)
+            data = mean_of(law.energy(samples, law.params), samples, given)
+            ours = mean_of(law.energy(law.x, law.params), law.x, law.weights)
+            return (data - ours) * (1.0 / law.temperature)
+        gap = self._gap(law)
         xp = backend_of(gap).namespace
-        logs = _log_shares(gap, weights)
+        logs = _log_shares(gap, law.weights)
         # The mean of exp(-gap) is the ratio of the normalisers.
         ratio = logsumexp(logs - gap, axis=-1)
         if self.direction == "from_model":
-            return mean_of(gap, weights) + ratio
+            return mean_of(gap, law.x, law.weights) + ratio
         tilted = shares_of(logs - gap)
         return -xp.sum(tilted * gap, axis=-1) - ratio
 
-    def pulls(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        *,
-        weights: Array | None,
-        ddof: int,
-        temperature: float,
-        rng: Any,
-    ) -> tuple[Pull, ...]:
+    def pulls(self, law: Law) -> tuple[Pull, ...]:
         """Return the factors of the covariance, or those of samples and particles."""
         if is_array(self.reference):
-            return self._contrast(energy, params, x, weights, temperature, rng)
-        gap = stop_gradient(self._gap(energy, stop_gradient(params), x, temperature))
+            return self._contrast(law)
+        gap = stop_gradient(self._gap(law))
         if self.direction == "from_model":
-            return (covariance_pull(x, gap, weights, ddof, temperature),)
-        logs = _log_shares(gap, weights)
+            return law.covariance_with(gap)
+        logs = _log_shares(gap, law.weights)
         names = backend_of(gap).namespace
-        return ((x, (shares_of(logs - gap) - names.exp(logs)) * (1.0 / temperature)),)
+        factors = (shares_of(logs - gap) - names.exp(logs)) * (1.0 / law.temperature)
+        return ((law.x, factors),)
 
-    def _contrast(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        weights: Array | None,
-        temperature: float,
-        rng: Any,
-    ) -> tuple[Pull, ...]:
-        samples, given = stop_gradient(self.reference), self.weights
-        if self.batch_size is not None:
-            samples, given = self._drawn(samples, rng), None
-        n_axes = x.ndim - (samples.ndim - 1)
-        lead, names = tuple(x.shape[:n_axes]), backend_of(x, samples).namespace
-        like = widen(names, x, check_dtype("x", x))
-        if n_axes != 1:
-            raise ValueError(f"`x` must have shape (n, *event) with samples; got {tuple(x.shape)}")
-        ours = names.zeros(lead, dtype=like.dtype, device=backend_of(x).device_of(x))
-        theirs = names.zeros(
-            (samples.shape[0],), dtype=like.dtype, device=backend_of(x).device_of(x)
-        )
-        model = names.exp(_log_shares(ours, weights)) * (-1.0 / temperature)
-        data = names.exp(_log_shares(theirs, given)) * (1.0 / temperature)
+    def _contrast(self, law: Law) -> tuple[Pull, ...]:
+        samples, given = self._batch(law)
+        samples = stop_gradient(samples)
+        x = law.x
+        if tuple(x.shape[1:]) != tuple(samples.shape[1:]):
+            raise ValueError(
+                f"`x` must have shape (n, *event) with the event {tuple(samples.shape[1:])} of the "
+                f"samples; got {tuple(x.shape)}"
+            )
+        backend = backend_of(x, samples)
+        names, like = backend.namespace, widen(backend.namespace, x, check_dtype("x", x))
+
+        def equal(points: Array) -> Array:
+            device = backend_of(x).device_of(x)
+            return names.zeros((points.shape[0],), dtype=like.dtype, device=device)
+
+        model = names.exp(_log_shares(equal(x), law.weights)) * (-1.0 / law.temperature)
+        data = names.exp(_log_shares(equal(samples), given)) * (1.0 / law.temperature)
         return (x, model), (samples, data)
+
+    def _batch(self, law: Law) -> tuple[Array, Array | None]:
+        """Return samples and their weights: all, or a batch that is drawn."""
+        if self.batch_size is None:
+            return self.reference, self.weights
+        return self._drawn(self.reference, law.rng), None
 
     def _drawn(self, samples: Array, rng: Any) -> Array:
         """Return a batch of samples, drawn by their weights."""
@@ -189,8 +180,7 @@ class KLToReference(Objective):
             raise ValueError("`rng` must be given where `batch_size` is; got None")
         backend = backend_of(samples)
         xp, count = backend.namespace, samples.shape[0]
-        stream = RandomStream(rng) if isinstance(rng, int) else rng
-        u = uniform(stream, (self.batch_size or 1,), like=samples)
+        u = uniform(seeded(rng), (self.batch_size or 1,), like=samples)
         if self.weights is None:
             place = xp.astype(xp.floor(u * count), xp.int32)
         else:
@@ -202,10 +192,12 @@ class KLToReference(Objective):
 
 def _log_shares(like: Array, weights: Array | None) -> Array:
     """Return the logarithms of weights with sum 1, equal ones without any."""
-    xp = backend_of(like).namespace
+    backend = backend_of(like)
+    xp = backend.namespace
     if weights is None:
         given = xp.zeros_like(like)
     else:
+        check_weights(backend, weights, tuple(like.shape))
         given = xp.astype(weights, like.dtype)
         positive = given > 0
         logs = xp.log(xp.where(positive, given, xp.ones_like(given)))

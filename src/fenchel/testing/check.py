@@ -73,7 +73,7 @@ class Outcome:
 
 
 def check_operator(
-    operator: Operator | str,
+    op: Operator | str,
     xp: Any,
     *,
     device: Any = None,
@@ -84,7 +84,7 @@ def check_operator(
 
     Parameters
     ----------
-    operator
+    op
         Entry of `fenchel.testing.operators`, or its name.
     xp
         Array namespace of the library, its adapter, or its name.
@@ -111,7 +111,7 @@ def check_operator(
     >>> all(outcome.ok for outcome in check_operator("sparsemax", np))
     True
     """
-    entry = operators[operator] if isinstance(operator, str) else operator
+    entry = operators[op] if isinstance(op, str) else op
     backend = resolve(xp)
     rows = transformations(backend)
     if only is not None and not set(only) <= set(rows):

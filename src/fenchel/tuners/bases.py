@@ -9,7 +9,7 @@ out of what a tuner measures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 from ..arrays import check_choice, check_number
@@ -67,6 +67,7 @@ class Momentum:
     """
 
     beta: float = 0.9
+    _: KW_ONLY
     kind: str = "heavy_ball"
 
     def __post_init__(self) -> None:

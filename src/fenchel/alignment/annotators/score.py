@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class ScoreAnnotator:
     """
 
     score: Callable[..., Any]
+    _: KW_ONLY
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
