@@ -55,6 +55,10 @@ def shift(out: Tensor, w: Tensor, factor: float, u: Tensor) -> None:
     torch.add(w, u, alpha=factor, out=out)
 
 
+def _over(tensors: list[Tensor], size: float) -> list[Tensor]:
+    return [t / (size or 1.0) for t in tensors]
+
+
 def tangent(
     loss: Tensor, gradient: list[Tensor], params: list[Tensor]
 ) -> Callable[[list[Tensor]], Tensor]:
@@ -88,17 +92,26 @@ class Line:
             p.grad = g
         self._value, self._slope = float(self.loss), 0.0
         self._second: float | None = None
-        self._course: list[Tensor] = []  # the direction, divided by its size / `_size`
+        # The direction u is `_course` times |u| / `_size`; it is the gradient in steepest descent.
+        self._course: list[Tensor] = []
         self._size = 1.0
         self._start: list[Tensor] | None = None
         self._longest, self.length = inf, 1.0
+
+    def descend(self, norm: float) -> None:
+        """Choose minus the gradient, whose norm is known: it is read, and not written anew."""
+        self.length = norm
+        moderate = _SMALL < norm < _LARGE
+        self._course = self.gradient if moderate else _over(self.gradient, norm)
+        self._size = -norm if moderate else -1.0
+        self._slope = -norm
 
     def aim(self, direction: list[Tensor], decay: list[Tensor] | None) -> None:
         """Choose the direction u; beyond the decay of the weights there is no value."""
         size = flat_norm(direction)
         self.length = size
         moderate = _SMALL < size < _LARGE
-        self._course = direction if moderate else [u / (size or 1.0) for u in direction]
+        self._course = direction if moderate else _over(direction, size)
         self._size = size if moderate else 1.0
         self._slope = dot(self.gradient, self._course) / self._size
         if decay is not None and size > 0:

@@ -131,15 +131,18 @@ class Tuned(torch.optim.Optimizer):
         line = self._line(closure, params, curved=self._wants_curvature())
         norm = flat_norm(line.gradient)
         # A gradient that is not finite must not reach the state of the base.
-        direction, decay = (
-            self._course(params, line.gradient) if isfinite(norm) else (line.gradient, None)
-        )
-        line.aim(direction, decay)
-        info = self._searched(line, direction)
+        if isinstance(self._base, tuners.GradientDescent) or not isfinite(norm):
+            line.descend(norm)
+            direction, decay, sign = line.gradient, None, -1.0
+        else:
+            direction, decay = self._course(params, line.gradient)
+            line.aim(direction, decay)
+            sign = 1.0
+        info = self._searched(line, direction, sign)
         rate = float(info.learning_rate)
         if rate != 0.0:
             for i, p in enumerate(params):
-                shift(p, p, rate, direction[i])
+                shift(p, p, sign * rate, direction[i])
                 if decay is not None:
                     shift(p, p, rate, decay[i])
         self.info = info._replace(grad_norm=np.asarray(norm, dtype=info.value.dtype))
@@ -147,11 +150,12 @@ class Tuned(torch.optim.Optimizer):
             group["lr"] = rate
         return line.loss
 
-    def _searched(self, line: Line, direction: list[Tensor]) -> tuners.Info:
+    def _searched(self, line: Line, direction: list[Tensor], sign: float) -> tuners.Info:
         """Return what the tuner says of a step along the line."""
         if isinstance(self._tuner, tuners.Hypergradient):
             # It remembers a direction, and of the objective it sees value and gradient alone.
-            tuner = replace(self._tuner, base=Given(direction))
+            given = direction if sign > 0 else [-u for u in direction]
+            tuner = replace(self._tuner, base=Given(given))
             _, self._tuner_state, info = tuner.step(
                 tangent(line.loss, line.gradient, self._still()), self._still(), self._tuner_state
             )
