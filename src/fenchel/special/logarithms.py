@@ -79,9 +79,8 @@ def softplus(x: Array, /) -> Array:
 
 def _softplus(xp: Any, x: Array) -> Array:
     right = real_part(xp, x) > 0
-    zero = xp.zeros_like(x)
-    tail = xp.log1p(xp.exp(-xp.where(right, x, zero)))
-    return xp.where(right, x + tail, xp.log1p(xp.exp(xp.where(right, zero, x))))
+    tail = xp.log1p(xp.exp(xp.where(right, -x, x)))
+    return xp.where(right, x, xp.zeros_like(x)) + tail
 
 
 def expit(x: Array, /) -> Array:
@@ -117,9 +116,8 @@ def expit(x: Array, /) -> Array:
 
 def _expit(xp: Any, x: Array) -> Array:
     right = real_part(xp, x) >= 0
-    zero = xp.zeros_like(x)
-    left = xp.exp(xp.where(right, zero, x))
-    return xp.where(right, 1.0 / (1.0 + xp.exp(-xp.where(right, x, zero))), left / (1.0 + left))
+    tail = xp.exp(xp.where(right, -x, x))
+    return xp.where(right, xp.ones_like(x), tail) / (1.0 + tail)
 
 
 def log_expit(x: Array, /) -> Array:
