@@ -8,7 +8,7 @@ from typing import Any
 from .arrays import axis_last, check_dtype, check_number, dtype_name, float_info
 from .backend import backend_of
 
-__all__ = ["check_array", "check_mask", "known_to", "row_parameter"]
+__all__ = ["broadcasts", "check_array", "check_mask", "known_to", "row_parameter"]
 
 Array = Any
 
@@ -66,7 +66,7 @@ def row_parameter(
     if value.ndim == x.ndim and value.ndim > 0:
         value = axis_last(xp, value, axis)
     shape, batch = tuple(value.shape), tuple(x.shape[:axis]) + tuple(x.shape[axis + 1 :])
-    if shape and (shape[-1] != 1 or not _broadcasts(shape[:-1], batch)):
+    if shape and (shape[-1] != 1 or not broadcasts(shape[:-1], batch)):
         raise ValueError(
             f"`{name}` must broadcast over the batch {batch} with size 1 along `axis`; "
             f"got shape {shape}"
@@ -80,7 +80,7 @@ def row_parameter(
     return value if value.dtype == wanted else xp.astype(value, wanted)
 
 
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether `shape` broadcasts to exactly `target`."""
     if len(shape) > len(target):
         return False
@@ -103,7 +103,7 @@ def check_mask(backend: Any, where: Array, x: Array, axis: int) -> Array:
     xp = backend.namespace
     if not xp.isdtype(where.dtype, "bool"):
         raise TypeError(f"`where` must be boolean; got {dtype_name(where)}")
-    if not _broadcasts(tuple(where.shape), tuple(x.shape)):
+    if not broadcasts(tuple(where.shape), tuple(x.shape)):
         raise ValueError(
             f"`where` must broadcast to the shape {tuple(x.shape)} of `x`; "
             f"got shape {tuple(where.shape)}"

@@ -164,7 +164,7 @@ def test_derivatives_are_those_of_the_plan_on_its_support(xp, rng):
 def test_errors():
     scores = np.zeros((4, 2))
     for count in (0, 5):
-        with pytest.raises(ValueError, match=rf"`max_nonzeros` must be in \[1, 4\]; got {count}"):
+        with pytest.raises(ValueError, match=rf"`max_nonzeros` must be at (least|most) .*={count}"):
             sparse_plan(scores, count)
     with pytest.raises(TypeError, match="`max_nonzeros` must be an integer"):
         sparse_plan(scores, 2.0)

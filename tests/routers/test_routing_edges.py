@@ -25,10 +25,43 @@ def test_no_tokens_and_no_places(method):
     stats = empty.stats()
     assert_array_equal(stats.load, np.zeros((2, 3)))
     assert_array_equal(stats.entropy, [0, 0])
+    assert not np.any(np.signbit(stats.entropy))
     closed = route(np.ones((4, 3)), method=method, capacity=0)
     assert_array_equal(total(closed, np.full((4, 2), 7.0)), np.zeros((4, 2)))
     assert closed.dispatch(np.ones((4, 2))).shape == (3, 0, 2)
     assert closed.segments().combine(closed.segments().dispatch(np.ones((4, 2)))).shape == (4, 2)
+
+
+@every_method
+def test_no_groups(xp, method):
+    logits, x = xp.array(np.zeros((0, 5, 3))), xp.array(np.zeros((0, 5, 2)))
+    routing = xp.run(lambda z: route(z, method=method), logits)
+    assert total(routing, x).shape == (0, 5, 2)
+    rows = routing.segments()
+    assert rows.combine(rows.dispatch(x)).shape == (0, 5, 2)
+    assert routing.stats().load.shape == (0, 3)
+    assert all(part.shape[:3] == (0, 5, 3) for part in routing.dense())
+
+
+@every_method
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 3), (0, 5, 3)])
+def test_gradients_of_nothing_are_empty(method, shape):
+    torch = pytest.importorskip("torch")
+    logits = torch.zeros(shape, requires_grad=True)
+    x = torch.zeros((*shape[:-1], 2), requires_grad=True)
+    total(route(logits, method=method), x).sum().backward()
+    assert logits.grad.shape == shape and x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("method", ["sinkhorn_token_choice", "sinkhorn_expert_choice"])
+def test_infinite_logits_have_the_plan_of_their_limit(xp, method):
+    logits = np.asarray([[0.5, np.inf, 0.0], [1.0, 0.0, -1.0], [np.inf, 0.3, np.inf], [0, 0, 0]])
+    large = np.where(logits == np.inf, 600.0, logits)
+    found = xp.run(lambda z: route(z, method=method, max_iter=200), xp.array(logits))
+    expected = route(large, method=method, max_iter=200)
+    assert_allclose(xp.numpy(found.plan), expected.plan, atol=1e-10)
+    assert_allclose(xp.numpy(found.marginal_error), 0, atol=1e-10)
+    assert_array_equal(xp.numpy(found.token_index), expected.token_index)
 
 
 @every_method
@@ -128,13 +161,22 @@ BAD = [
     ({"priority": "random"}, ValueError, "`priority` must be one of"),
     ({"where": np.ones(5)}, TypeError, "`where` must be boolean"),
     ({"where": np.ones(4, bool)}, ValueError, "`where` must broadcast"),
+    ({"method": "bias_balanced", "bias": np.ones((2, 3))}, ValueError, r"broadcast to \(3,\)"),
+    ({"bias": np.ones(3)}, ValueError, '`bias` needs method="bias_balanced"'),
+    ({"n_group": 3}, ValueError, '`n_group` needs method="bias_balanced"'),
+    ({"method": "relu", "topk_group": 1}, ValueError, "`topk_group` needs method"),
+    ({"noise": np.ones((5, 2))}, ValueError, "`noise` must broadcast to the shape"),
+    ({"noise": np.ones((4, 5, 3))}, ValueError, "`noise` must broadcast to the shape"),
+    ({"noise": np.ones((5, 3), np.float32)}, TypeError, "`noise` must have the dtype float64"),
+    ({"noise": 0.1}, TypeError, "`noise` must be an array of numpy"),
     ({"noise": np.ones((5, 3)), "rng": 0}, ValueError, "must not be given together"),
     ({"temperature": -1.0}, ValueError, "`temperature` must be at least 0"),
+    ({"method": "relu", "temperature": -1.0}, ValueError, "`temperature` must be at least"),
     ({"max_iter": 0}, ValueError, "`max_iter` must be at least 1"),
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=[b[2] for b in BAD])
+@pytest.mark.parametrize(("options", "error", "message"), BAD, ids=map(str, range(len(BAD))))
 def test_errors_name_the_argument(options, error, message):
     with pytest.raises(error, match=message):
         route(np.zeros((5, 3)), **options)
@@ -143,6 +185,8 @@ def test_errors_name_the_argument(options, error, message):
 def test_errors_of_shapes_and_types():
     with pytest.raises(TypeError, match="`logits` must have a real floating dtype"):
         route(np.zeros((5, 3), int))
+    with pytest.raises(TypeError, match="got list"):
+        route([[1.0, 2.0]], rng=0)
     with pytest.raises(ValueError, match="with at least one expert"):
         route(np.zeros((5, 0)))
     with pytest.raises(ValueError, match="`logits` must have the shape"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..arrays import check_choice, check_number, float_info
+from ..arrays import check_choice, check_integer, check_number, float_info
 from ..backend import Array, Backend
 from ..kernels import solver_kernel
 from ..parameters import known_to
@@ -126,23 +126,19 @@ def sparse_plan_parts(
     check_choice("solver", solver, tuple(_SOLVERS))
     backend, x = given.backend, given.x
     n = x.shape[-2]
-    if isinstance(max_nonzeros, bool) or not hasattr(max_nonzeros, "__index__"):
-        raise TypeError(f"`max_nonzeros` must be an integer; got {max_nonzeros!r}")
-    if not 1 <= max_nonzeros <= n:
-        raise ValueError(f"`max_nonzeros` must be in [1, {n}]; got {max_nonzeros}")
+    max_nonzeros = check_integer("max_nonzeros", max_nonzeros, minimum=1, maximum=n)
     temperature = matrix_temperature(given, temperature)
     if isinstance(temperature, float):
         check_number("temperature", temperature, above=0.0)
     solve, iterations = _SOLVERS[solver]
-    iterations = iterations if max_iter is None else max_iter
-    if iterations < 1:
-        raise ValueError(f"`max_iter` must be at least 1; got {iterations}")
+    if max_iter is not None:
+        iterations = check_integer("max_iter", max_iter, minimum=1)
     xp = backend.namespace
     z = xp.divide(x, temperature)
     data = backend.stop_gradient(z)
     a, b = _marginals(backend, data)
     ranks = xp.arange(1, max_nonzeros + 1, dtype=data.dtype, device=backend.device_of(data))
-    parts = solver_kernel(backend, solve)(data, a, b, ranks, int(iterations))
+    parts = solver_kernel(backend, solve)(data, a, b, ranks, iterations)
     plan, ranking, value, gap, error = (backend.stop_gradient(part) for part in parts)
     strength = temperature if isinstance(temperature, float) else temperature[..., 0, 0]
     strength = backend.stop_gradient(strength) if not isinstance(strength, float) else strength

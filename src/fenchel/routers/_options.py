@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..backend import Array
-from ._whole import whole_number
 
 __all__ = ["Options", "check_options"]
 
@@ -32,10 +32,10 @@ class Options(NamedTuple):
 
 def check_options(options: Options) -> Options:
     """Return the options, what does not depend on the method checked."""
-    k = whole_number("k", options.k)
+    k = check_integer("k", options.k, minimum=0)
     capacity = options.capacity
     if capacity is not None:
-        capacity = whole_number("capacity", capacity)
+        capacity = check_integer("capacity", capacity, minimum=0)
     check_choice("priority", options.priority, ("choice", "token"))
     check_choice("gradient", options.gradient, ("none", "implicit", "unrolled"))
     check_choice("solver", options.solver, ("adam", "lbfgs"))
@@ -47,9 +47,11 @@ def check_options(options: Options) -> Options:
             "and the router gets no gradient; got k=1"
         )
     scale = check_number("weight_scale", options.weight_scale)
+    if isinstance(options.temperature, Real):
+        check_number("temperature", options.temperature, minimum=0.0)
     return options._replace(
         k=k,
         capacity=capacity,
-        max_iter=whole_number("max_iter", options.max_iter, minimum=1),
+        max_iter=check_integer("max_iter", options.max_iter, minimum=1),
         weight_scale=scale,
     )

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from ..arrays import FloatInfo, check_dtype, dtype_name, narrow, widen
 from ..backend import Array, Backend, backend_of
 from ..operators.softmax import softmax_formula
-from ..parameters import check_array, known_to
+from ..parameters import broadcasts, check_array, known_to
 
-__all__ = ["Problem", "constant", "open_problem"]
+__all__ = ["Problem", "check_logits", "constant", "noise_like", "open_problem", "token_mask"]
 
 
 class Problem(NamedTuple):
@@ -55,12 +55,7 @@ def open_problem(logits: Array, where: Array | None, *others: Any) -> Problem:
     """Check the logits and the mask; `others` are further arrays, or None."""
     given = [value for value in (where, *others) if hasattr(value, "dtype")]
     backend = backend_of(logits, *given)
-    info = check_dtype("logits", logits)
-    if logits.ndim < 2 or logits.shape[-1] == 0:
-        raise ValueError(
-            "`logits` must have the shape (..., n, m) with at least one expert; "
-            f"got {tuple(logits.shape)}"
-        )
+    info = check_logits(logits)
     xp, plain = backend.namespace, getattr(backend, "base", None) or backend
     wide = widen(xp, known_to(backend, logits), info)
     values, low = constant(backend, wide), float("-inf")
@@ -71,6 +66,17 @@ def open_problem(logits: Array, where: Array | None, *others: Any) -> Problem:
         valid = valid & routed[..., None]
     wide = xp.where(known_to(backend, valid), wide, xp.full_like(wide, low))
     return Problem(backend, wide, plain, valid, routed, info, logits.dtype)
+
+
+def check_logits(logits: Array) -> FloatInfo:
+    """Return what is known of the dtype of an array of the shape (..., n, m)."""
+    info = check_dtype("logits", logits)
+    if logits.ndim < 2 or logits.shape[-1] == 0:
+        raise ValueError(
+            "`logits` must have the shape (..., n, m) with at least one expert; "
+            f"got {tuple(logits.shape)}"
+        )
+    return info
 
 
 def constant(backend: Backend, x: Array) -> Array:
@@ -86,10 +92,18 @@ def token_mask(backend: Backend, where: Array, shape: tuple[int, ...]) -> Array:
     xp = backend.namespace
     if not xp.isdtype(where.dtype, "bool"):
         raise TypeError(f"`where` must be boolean; got {dtype_name(where)}")
-    given = tuple(where.shape)
-    tail = zip(given[::-1], shape[::-1], strict=False)
-    if len(given) > len(shape) or any(a not in (1, b) for a, b in tail):
-        raise ValueError(
-            f"`where` must broadcast to the shape {shape} of the tokens; got shape {given}"
-        )
-    return xp.broadcast_to(where, shape)
+    return _broadcast("where", xp, where, shape)
+
+
+def noise_like(backend: Backend, noise: Array, logits: Array) -> Array:
+    """Return noise broadcast to the logits, in its own floating dtype."""
+    check_array("noise", noise, backend)
+    check_dtype("noise", noise)
+    return _broadcast("noise", backend.namespace, known_to(backend, noise), tuple(logits.shape))
+
+
+def _broadcast(name: str, xp: Any, x: Array, shape: tuple[int, ...]) -> Array:
+    given = tuple(x.shape)
+    if not broadcasts(given, shape):
+        raise ValueError(f"`{name}` must broadcast to the shape {shape}; got shape {given}")
+    return xp.broadcast_to(x, shape)

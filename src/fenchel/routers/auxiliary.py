@@ -5,11 +5,10 @@ Tokens that are masked, or whose logits are all -inf, are in no sum and in no co
 
 from __future__ import annotations
 
-from ..arrays import check_choice
+from ..arrays import check_choice, check_integer
 from ..backend import Array
 from ..special import logsumexp
 from ._token_means import assignment_counts, mean_over_tokens, open_loss, or_zero, variation
-from ._whole import whole_number
 
 __all__ = ["gshard_loss", "importance_loss", "switch_loss", "z_loss"]
 
@@ -158,7 +157,7 @@ def switch_loss(
     """
     check_choice("normalize", normalize, ("assignment", "token"))
     problem = open_loss(logits, where)
-    k = whole_number("k", k, maximum=problem.n_experts)
+    k = check_integer("k", k, minimum=0, maximum=problem.n_experts)
     xp = problem.backend.namespace
     count = assignment_counts(problem, k)
     total = xp.sum(xp.astype(problem.routed, count.dtype), axis=-1) * max(k, 1)

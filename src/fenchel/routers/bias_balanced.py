@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import check_dtype
+from ..arrays import check_dtype, check_integer
 from ..backend import Array
 from ..operators.softmax import softmax
-from ..parameters import check_array
+from ..parameters import broadcasts, check_array
 from ..special import expit
 from ._indices import gather_last
 from ._options import Options
 from ._problem import Problem, constant
-from ._whole import whole_number
 from .routing import Routing
 from .token_choice import best_experts, fill
 from .weights import chosen_weights
@@ -62,8 +61,12 @@ def _bias(problem: Problem, bias: Array) -> Array:
     check_array("bias", bias, problem.backend)
     check_dtype("bias", bias)
     m = problem.n_experts
-    if bias.ndim == 0 or bias.shape[-1] != m:
-        raise ValueError(f"`bias` must have the shape (..., {m}); got {tuple(bias.shape)}")
+    groups = tuple(problem.logits.shape[:-2])
+    given = tuple(bias.shape)
+    if given[-1:] != (m,) or not broadcasts(given[:-1], groups):
+        raise ValueError(
+            f"`bias` must have the shape ({m},) or broadcast to {(*groups, m)}; got {given}"
+        )
     xp = problem.plain.namespace
     value = xp.astype(constant(problem.backend, bias), problem.logits.dtype)
     return value if value.ndim == 1 else value[..., None, :]
@@ -95,12 +98,12 @@ def _within_groups(problem: Problem, options: Options, scores: Array) -> Array:
 def _group_counts(problem: Problem, options: Options) -> tuple[int, int]:
     """Return the number of groups and how many of them are kept, checked."""
     m = problem.n_experts
-    groups = whole_number("n_group", options.n_group, minimum=1)
+    groups = check_integer("n_group", options.n_group, minimum=1)
     if m % groups:
         raise ValueError(f"`n_group` must divide the number of experts {m}; got n_group={groups}")
     chosen = groups
     if options.topk_group is not None:
-        chosen = whole_number("topk_group", options.topk_group, minimum=1, maximum=groups)
+        chosen = check_integer("topk_group", options.topk_group, minimum=1, maximum=groups)
     most = chosen * (m // groups)
     if options.k > most:
         raise ValueError(

@@ -47,7 +47,8 @@ def _inverse(backend: Backend, order: Array, demand: Array, capacity: int, total
     filled = row < demand[..., None]
     if total == 0:
         return xp.zeros_like(place)
-    flat = xp.reshape(xp.where(filled, place, xp.zeros_like(place)), (*order.shape[:-1], -1))
+    rows = (*order.shape[:-1], demand.shape[-1] * capacity)
+    flat = xp.reshape(xp.where(filled, place, xp.zeros_like(place)), rows)
     found = xp.reshape(xp.take_along_axis(order, as_index(xp, flat), axis=-1), place.shape)
     return xp.where(filled, found, xp.full_like(found, total))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil, floor
 
-from ..arrays import check_choice, check_number
-from ._whole import whole_number
+from ..arrays import check_choice, check_integer, check_number
 
 __all__ = ["expert_capacity"]
 
@@ -82,13 +81,13 @@ def expert_capacity(
     14
     """
     check_choice("preset", preset, tuple(_ROWS))
-    n_tokens = whole_number("n_tokens", n_tokens)
-    n_experts = whole_number("n_experts", n_experts, minimum=1)
-    k = whole_number("k", k, maximum=n_experts)
+    n_tokens = check_integer("n_tokens", n_tokens, minimum=0)
+    n_experts = check_integer("n_experts", n_experts, minimum=1)
+    k = check_integer("k", k, minimum=0, maximum=n_experts)
     least = None if preset == "tutel" else 0.0
     factor = check_number("factor", factor, minimum=least, maximum=1e15)
     multiple = _MULTIPLE.get(preset, 1) if multiple_of is None else multiple_of
-    multiple = whole_number("multiple_of", multiple, minimum=1)
+    multiple = check_integer("multiple_of", multiple, minimum=1)
     rows = _ROWS[preset](n_tokens, n_experts, k, factor)
     if rows == 0 and preset in _DROPLESS:
         return None

@@ -51,9 +51,8 @@ def expert_choice(
     weight = score_weights(problem, kind, probabilities, extra.get("plan"))
     n = problem.n_tokens
     live = problem.backend.namespace
-    if 0 in index.shape:
-        device = problem.plain.device_of(index)
-        weight = live.zeros(tuple(index.shape), dtype=weight.dtype, device=device)
+    if 0 in index.shape:  # sums of nothing, of which derivatives can be asked
+        weight = live.broadcast_to(live.sum(weight, axis=-2)[..., None], tuple(index.shape))
     else:
         places = xp.astype(index, xp.arange(0).dtype)
         weight = live.take_along_axis(live.matrix_transpose(weight), places, axis=-1)

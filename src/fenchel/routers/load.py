@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any
 
-from ..arrays import check_dtype, check_number
+from ..arrays import check_integer, check_number
 from ..backend import Array
-from ..parameters import check_array, known_to
 from ..special import erfc
-from ._problem import Problem
+from ._problem import Problem, noise_like
 from ._token_means import mean_over_tokens, open_loss, or_zero, variation
-from ._whole import whole_number
 
 __all__ = ["load_loss"]
 
@@ -69,9 +66,10 @@ def load_loss(
     """
     scale = check_number("scale", scale, above=0.0)
     problem = open_loss(logits, where, noise)
-    noise = _noise_like(problem, noise)
-    k = whole_number("k", k, maximum=problem.n_experts)
+    noise = noise_like(problem.backend, noise, problem.logits)
+    k = check_integer("k", k, minimum=0, maximum=problem.n_experts)
     xp = problem.backend.namespace
+    noise = xp.astype(noise, problem.logits.dtype)
     if 0 in (k, problem.n_tokens):
         return or_zero(problem, 0.0 * xp.sum(problem.softmax(), axis=(-2, -1)))
     out = problem.logits == float("-inf")
@@ -81,18 +79,6 @@ def load_loss(
     missing = xp.where(out, xp.full_like(missing, float("inf")), missing)
     load = mean_over_tokens(problem, 0.5 * erfc(missing / sqrt(2.0)))
     return or_zero(problem, variation(problem, load, xp.mean(load, axis=-1, keepdims=True)))
-
-
-def _noise_like(problem: Problem, noise: Any) -> Array:
-    backend = problem.backend
-    check_array("noise", noise, backend)
-    check_dtype("noise", noise)
-    given, shape = tuple(noise.shape), tuple(problem.logits.shape)
-    tail = zip(given[::-1], shape[::-1], strict=False)
-    if len(given) > len(shape) or any(a not in (1, b) for a, b in tail):
-        raise ValueError(f"`noise` must broadcast to the shape {shape} of `logits`; got {given}")
-    noise = backend.namespace.astype(known_to(backend, noise), problem.logits.dtype)
-    return backend.namespace.broadcast_to(noise, shape)
 
 
 def _bar(problem: Problem, noisy: Array, k: int) -> Array:

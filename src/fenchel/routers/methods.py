@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..arrays import check_choice
-from ..backend import Array
+from ..arrays import check_choice, dtype_name
+from ..backend import Array, backend_of
+from ..parameters import known_to
 from ..random import normal
 from ._options import Options, check_options
-from ._problem import Problem, open_problem
+from ._problem import Problem, check_logits, noise_like, open_problem
 from .balanced_assignment import balanced_assignment
 from .bias_balanced import bias_balanced
 from .expert_choice import softmax_expert_choice
@@ -174,11 +175,19 @@ def route(
             weight_scale,
         )
     )
+    if method != "bias_balanced":
+        _none_of(method, bias=bias, n_group=n_group, topk_group=topk_group)
     problem = open_problem(_noisy(logits, rng, noise), where, bias)
-    if k > problem.n_experts:
-        raise ValueError(f"`k` must be in [0, m]; got k={k} with m={problem.n_experts}")
-    routing = _METHODS[method](problem, options)
-    return routing
+    if options.k > problem.n_experts:
+        raise ValueError(f"`k` must be in [0, m]; got k={options.k} with m={problem.n_experts}")
+    return _METHODS[method](problem, options)
+
+
+def _none_of(method: str, **options: Any) -> None:
+    """Raise if one of the options is given, which another method alone looks at."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f'`{name}` needs method="bias_balanced"; got method="{method}"')
 
 
 def _noisy(logits: Array, rng: Any, noise: Array | None) -> Array:
@@ -186,15 +195,14 @@ def _noisy(logits: Array, rng: Any, noise: Array | None) -> Array:
     if noise is None and rng is None:
         return logits
     if noise is not None and rng is not None:
-        raise ValueError("`noise` and `rng` must not be given together")
-    from ..backend import backend_of
-    from ..parameters import check_array, known_to
-
+        raise ValueError("`noise` and `rng` must not be given together; got both")
+    backend = backend_of(logits, *([noise] if hasattr(noise, "dtype") else []))
+    check_logits(logits)
     if noise is None:
-        m = logits.shape[-1] if logits.ndim else 1
-        noise = normal(rng, tuple(logits.shape), like=logits) / max(m, 1)
-    backend = backend_of(logits, noise)
-    check_array("noise", noise, backend)
+        noise = normal(rng, tuple(logits.shape), like=logits) / logits.shape[-1]
+    noise = noise_like(backend, noise, logits)
     if noise.dtype != logits.dtype:
-        raise TypeError(f"`noise` must have the dtype of `logits`; got {noise.dtype}")
-    return backend.namespace.add(known_to(backend, logits), known_to(backend, noise))
+        raise TypeError(
+            f"`noise` must have the dtype {dtype_name(logits)} of `logits`; got {dtype_name(noise)}"
+        )
+    return backend.namespace.add(known_to(backend, logits), noise)

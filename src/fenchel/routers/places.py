@@ -50,12 +50,12 @@ def row_weights(backend: Backend, routing: Routing) -> Array:
         return weight
     n, k = tuple(routing.expert_index.shape[-2:])
     shape = tuple(routing.token_index.shape)
-    if n * k == 0 or routing.capacity == 0:
-        return xp.zeros(shape, dtype=weight.dtype, device=backend.device_of(weight))
     flat = xp.reshape(weight, (*shape[:-2], n * k))
+    if n * k == 0 or routing.capacity == 0:  # sums of nothing, of which derivatives can be asked
+        return xp.broadcast_to(xp.sum(flat, axis=-1)[..., None, None], shape)
     number = routing.token_index * k + routing.choice_index
     number = xp.where(routing.token_index < n, number, xp.full_like(number, n * k))
-    number = xp.reshape(number, (*shape[:-2], -1))
+    number = xp.reshape(number, (*shape[:-2], shape[-2] * shape[-1]))
     places = xp.reshape(token_places(backend, routing), (*shape[:-2], n * k))
     found = linear_map(backend, take_or_zero, take_back, flat, number, places)
     return xp.reshape(found, shape)

@@ -15,6 +15,7 @@ from ..convex.matrices import Matrices
 from ..convex.plans import sinkhorn
 from ..convex.sparse_plan import sparse_plan_parts
 from ..operators.softmax import softmax
+from ..parameters import known_to
 from ._options import Options
 from ._problem import Problem
 from .expert_choice import expert_choice, expert_rows
@@ -73,6 +74,7 @@ def entropic(problem: Problem, options: Options) -> tuple[Array, Array]:
         shape = tuple(logits.shape[:-2])
         device = problem.plain.device_of(problem.constant(logits))
         return logits, xp.zeros(shape, dtype=problem.constant(logits).dtype, device=device)
+    logits = _without_infinity(xp, problem)
     plan = sinkhorn(
         logits,
         temperature=options.temperature,
@@ -81,9 +83,21 @@ def entropic(problem: Problem, options: Options) -> tuple[Array, Array]:
         gradient=options.gradient,
     )
     values = problem.constant(plan)
-    used = xp.any(problem.valid, axis=-2)
+    used = xp.any(problem.constant(logits) > float("-inf"), axis=-2)
     count = xp.sum(xp.astype(used, values.dtype), axis=-1, keepdims=True)
     total = xp.sum(xp.astype(problem.routed, values.dtype), axis=-1, keepdims=True)
     share = total / xp.where(count > 0, count, xp.ones_like(count))
     off = xp.abs(xp.sum(values, axis=-2) - xp.where(used, share, xp.zeros_like(share)))
     return plan, xp.max(off, axis=-1)
+
+
+def _without_infinity(xp: Any, problem: Problem) -> Array:
+    """Return the logits, a row that holds inf by its limit: 0 at inf, -inf elsewhere."""
+    values = problem.constant(problem.logits)
+    infinite = values == float("inf")
+    limit = xp.where(infinite, xp.zeros_like(values), xp.full_like(values, float("-inf")))
+    backend = problem.backend
+    above, limit = (
+        known_to(backend, part) for part in (xp.any(infinite, axis=-1, keepdims=True), limit)
+    )
+    return backend.namespace.where(above, limit, problem.logits)

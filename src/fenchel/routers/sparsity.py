@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..arrays import check_integer
 from ..backend import Array
 from ._token_means import mean_over_tokens, open_loss, or_zero
-from ._whole import whole_number
 
 __all__ = ["sparsity_loss"]
 
@@ -55,7 +55,7 @@ def sparsity_loss(logits: Array, /, *, k: int | None = None, where: Array | None
     """
     problem = open_loss(logits, where)
     if k is not None:
-        k = whole_number("k", k, minimum=1, maximum=problem.n_experts)
+        k = check_integer("k", k, minimum=1, maximum=problem.n_experts)
     backend = problem.backend
     xp = backend.namespace
     off = problem.logits <= 0  # not of NaN

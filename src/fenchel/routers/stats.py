@@ -30,7 +30,8 @@ def routing_stats(routing: Routing) -> RoutingStats:
     filled = routing.token_index < n
     load = xp.sum(xp.astype(filled, xp.int32), axis=-1, dtype=xp.int32)
     dropped = xp.sum(routing.demand - load, axis=-1, dtype=xp.int32)
-    flat = xp.reshape(routing.token_index, (*filled.shape[:-2], -1))
+    *groups, m, rows = routing.token_index.shape
+    flat = xp.reshape(routing.token_index, (*groups, m * rows))
     ones = xp.ones_like(flat, dtype=xp.float32)
     seats = backend.segment_sum(ones, flat, n + 1)[..., :-1]
     alone = routing.routed & (seats == 0)
@@ -40,5 +41,5 @@ def routing_stats(routing: Routing) -> RoutingStats:
     logs = xp.log(xp.where(positive, p, xp.ones_like(p)))
     count = xp.sum(xp.astype(routing.routed, p.dtype), axis=-1)
     total = xp.sum(xp.multiply(p, logs), axis=(-2, -1))
-    entropy = xp.divide(xp.negative(total), xp.where(count > 0, count, xp.ones_like(count)))
+    entropy = xp.divide(0.0 - total, xp.where(count > 0, count, xp.ones_like(count)))
     return RoutingStats(routing.demand, load, dropped, unrouted, entropy)
