@@ -76,3 +76,11 @@ def test_interrupt_is_one_line(monkeypatch, capsys):
     assert main(["info"]) == 130
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
+
+
+def test_papers_are_listed_in_columns(capsys):
+    assert main(["reproduce"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines]
+    width = max(map(len, names)) + 2
+    assert all(line[width - 1] == " " != line[width] for line in lines)

@@ -44,6 +44,7 @@ def _chosen(options: argparse.Namespace) -> tuple[str, ...]:
 def _print_list() -> None:
     from fenchel.reproduce import paper, paper_names
 
+    width = max(map(len, paper_names()))
     for name in paper_names():
         entry = paper(name)
-        print(f"{name:<12} {entry.title} ({entry.reference})")
+        print(f"{name:<{width}}  {entry.title} ({entry.reference})")

@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from .case import Case, Contender, installed
 from .harness import Row, measure
-from .results import group_names, run_group
+from .results import absent_peers, group_names, run_group
 
-__all__ = ["Case", "Contender", "Row", "group_names", "installed", "measure", "run_group"]
+__all__ = [
+    "Case",
+    "Contender",
+    "Row",
+    "absent_peers",
+    "group_names",
+    "installed",
+    "measure",
+    "run_group",
+]

@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .case import Case, installed
 from .harness import Row, measure
 
-__all__ = ["group_names", "run_group"]
+__all__ = ["absent_peers", "group_names", "run_group"]
 
 _GROUPS = {
     "isotonic": "fenchel.reproduce.bench.isotonic",
@@ -44,6 +45,12 @@ _PEERS = ("entmax", "optax", "torchisotonic", "torchsort")
 def group_names() -> tuple[str, ...]:
     """Return the names of the groups of cases."""
     return tuple(_GROUPS)
+
+
+def absent_peers() -> tuple[str, ...]:
+    """Return the peers of the extra `bench` that are not installed, torch and JAX among them."""
+    wanted = ("torch", "jax", "autograd", "entmax", "jaxopt", "torchisotonic")
+    return tuple(name for name in wanted if find_spec(name) is None)
 
 
 def run_group(name: str, output: Path, *, quick: bool = False) -> dict[str, Any]:
