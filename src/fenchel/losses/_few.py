@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from ..arrays import axis_back
 from ..operators._candidates import marked_places
-from ._problem import Problem, is_plain
+from ..operators._tsallis import support_floor
+from ._long_rows import is_long
+from ._problem import Problem
 
-__all__ = ["Few", "few_entries", "highest"]
+__all__ = ["Few", "few_entries"]
 
 Array = Any
 
-_LONG = 2048  # shorter rows are not worth the search
 _SHARE = 4  # of the row: if more is left than a quarter, nothing is gained
 
 
@@ -36,33 +37,20 @@ class Few(NamedTuple):
         return axis_back(backend.namespace, full, self.whole.axis)
 
 
-def highest(problem: Problem) -> Array | None:
-    """Return the largest scores (..., 1) of rows that are worth a search.
+def few_entries(problem: Problem, alpha: float, temperature: float) -> Few | None:
+    """Return the problem of the entries that entmax at a temperature may predict.
 
-    None for short rows, for libraries that compile by themselves, under a trace, and where a score
-    is NaN or +inf.
+    None where those are not few; for short rows, traced ones and libraries that compile by
+    themselves; and where a score is NaN or +inf.
     """
-    backend, x = problem.backend, problem.x
-    searched = (
-        problem.classes is not None
-        and problem.target.invalid is None
-        and x.shape[-1] >= _LONG
-        and 0 not in x.shape
-        and not backend.native_autodiff
-        and is_plain(backend)
-        and not backend.is_traced(x)
-    )
-    if not searched:
-        return None
-    xp = backend.namespace
-    top = xp.max(x, axis=-1, keepdims=True)
-    return top if bool(xp.all(top < float("inf"))) else None
-
-
-def few_entries(problem: Problem, floor: Array) -> Few | None:
-    """Return the problem of the entries above `floor` (..., 1); None if those are not few."""
     backend, x, target = problem.backend, problem.x, problem.target
+    if problem.classes is None or not is_long(problem):
+        return None
     xp, n, classes = backend.namespace, x.shape[-1], problem.target.classes
+    top = xp.max(x, axis=-1, keepdims=True)
+    if not bool(xp.all(top < float("inf"))):
+        return None
+    floor = support_floor(backend, x, top, alpha, temperature)
     above = x > floor
     if target.ignored is not None:
         above = above & ~target.ignored

@@ -16,12 +16,14 @@ from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega
 from ._fitzpatrick_roots import maximiser
+from ._long_rows import Others, with_class
 from ._pieces import bounded, corrected, excess, impossible_rows, out_of, with_nan
 from ._problem import Problem, differentiates
 
 __all__ = [
     "entropy_maximiser",
     "entropy_rows",
+    "logistic_block",
     "logistic_index_gradient",
     "logistic_index_rows",
 ]
@@ -127,15 +129,35 @@ def logistic_index_rows(problem: Problem) -> Array:
     return impossible_rows(xp, rows, impossible)
 
 
+def logistic_block(problem: Problem, others: Others, slopes: bool) -> tuple[Array, Array | None]:
+    """Return the same rows of long ones, and their gradients where `slopes` are asked for."""
+    xp = problem.backend.namespace
+    own, parts, total = others
+    absent, alone = own == float("-inf"), total == 0
+    s = xp.log(xp.where(alone, xp.ones_like(total), total)) - own
+    s = xp.where(alone, xp.full_like(s, float("-inf")), s)
+    rows = xp.where(absent, xp.full_like(s, float("inf")), wright_omega(s - 1.0))
+    if not slopes:
+        return rows, None
+    share = _share(xp, rows)
+    parts = parts * (share / xp.where(alone, xp.ones_like(total), total))
+    return rows, with_class(problem, parts, xp.where(absent, xp.zeros_like(share), -share))
+
+
+def _share(xp: Any, f: Array) -> Array:
+    """Return F/(1 + F), 1 at inf."""
+    large = f > 1.0
+    inverse = 1.0 / xp.where(large, f, xp.ones_like(f))
+    small = xp.where(large, xp.zeros_like(f), f)
+    return xp.where(large, 1.0 / (1.0 + inverse), small / (1.0 + small))
+
+
 def logistic_index_gradient(problem: Problem) -> Array:
     """Return t - e_k: F/(1 + F) times the softmax over the other classes, minus that at k."""
     backend, xp = problem.backend, problem.backend.namespace
     s, rest, impossible = excess(problem)
     f = impossible_rows(xp, wright_omega(s - 1.0), impossible)
-    large = f > 1.0
-    inverse = 1.0 / xp.where(large, f, xp.ones_like(f))
-    small = xp.where(large, xp.zeros_like(f), f)
-    share = xp.where(large, 1.0 / (1.0 + inverse), small / (1.0 + small))
+    share = _share(xp, f)
     weights = xp.exp(shifted(backend, rest, 1.0))
     total = xp.sum(weights, axis=-1, keepdims=True)
     others = share * weights / xp.where(total == 0, xp.ones_like(total), total)

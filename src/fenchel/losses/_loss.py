@@ -8,7 +8,7 @@ from typing import Any
 from ..backend import backend_of
 from ..kernels import kernels_enabled
 from ._direct import direct, is_plain_call
-from ._few import Few, few_entries, highest
+from ._formulas import formula_both, formula_rows
 from ._problem import Problem, open_problem
 
 __all__ = ["Loss"]
@@ -93,9 +93,7 @@ class Loss(ABC):
         )
         rows = self._fused(problem) if target_term else None
         if rows is None:
-            few = self._few(problem)
-            problem = problem if few is None else few.problem
-            rows = self._rows(problem, bool(target_term))
+            rows = formula_rows(self, problem, bool(target_term))
         return problem.reduce(rows)
 
     def value_and_grad(
@@ -144,12 +142,10 @@ class Loss(ABC):
             scores, target, axis, where, weight, ignore_index, label_smoothing, reduction
         )
         both = self._kernel(problem) if target_term else None
-        few = self._few(problem) if both is None else None
-        problem = problem if few is None else few.problem
         if both is None:
-            both = self._both(problem, bool(target_term))
-        rows, gradient = problem.reduce(both[0]), problem.reduce_gradient(both[1])
-        return rows, gradient if few is None else few.spread(gradient)
+            rows, gradient = formula_both(self, problem, bool(target_term))
+            return problem.reduce(rows), gradient
+        return problem.reduce(both[0]), problem.reduce_gradient(both[1])
 
     def link(self, scores: Array, /, *, axis: int = -1, where: Array | None = None) -> Array:
         """Return the prediction: the target at which the loss of `scores` is 0.
@@ -331,15 +327,21 @@ class Loss(ABC):
         """Return the name of the fused kernel and its parameters, None where there is none."""
         return None
 
-    def _floor(self, problem: Problem, top: Array) -> Array | None:
-        """Return what the scores of a row must be above to be predicted; None for any score."""
+    def _window(self) -> tuple[float, float] | None:
+        """Return alpha and temperature of an entmax with the support of the gradient, if any."""
         return None
 
-    def _few(self, problem: Problem) -> Few | None:
-        """Return the problem of the entries that count, where there are few of many."""
-        top = highest(problem)
-        floor = None if top is None else self._floor(problem, top)
-        return None if floor is None else few_entries(problem, floor)
+    def _takes_blocks(self) -> bool:
+        """Whether the rows of a problem may be taken some at a time, as those on the simplex."""
+        return False
+
+    def _block(
+        self, problem: Problem, target_term: bool, slopes: bool
+    ) -> tuple[Array, Array | None]:
+        """Return the rows of some long ones, and their gradients where `slopes` are asked for."""
+        if slopes:
+            return self._both(problem, target_term)
+        return self._rows(problem, target_term), None
 
     def _fused(self, problem: Problem) -> Array | None:
         """Return the rows by the fused rule of the library, None where none serves."""

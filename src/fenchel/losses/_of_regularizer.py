@@ -37,5 +37,9 @@ class LossOfRegularizer(Loss):
         """The domain of the regularizer, which ``dual + target`` ranges over."""
         return self.regularizer.domain
 
+    def _takes_blocks(self) -> bool:
+        numbers = all(not hasattr(value, "dtype") for value in self._parameters())
+        return numbers and bool(self.regularizer.simplex)
+
     def _parameters(self) -> tuple[Any, ...]:
         return self.regularizer._parameters()  # type: ignore[no-any-return]

@@ -107,18 +107,23 @@ class Problem(NamedTuple):
             return narrow(xp, losses[..., 0], self.info, self.dtype)
         total = xp.sum(losses, dtype=losses.dtype)
         if self.reduction == "mean":
-            total = _divided(
-                xp, total, denominator(backend, losses, self.target, self.weights, self.kept)
-            )
+            total = _divided(xp, total, self.count(losses))
         return narrow(xp, total, self.info, self.dtype)
 
-    def reduce_gradient(self, gradient: Array) -> Array:
-        """Return the gradient of `reduce`, for gradients (..., n) of the rows."""
+    def count(self, rows: Array) -> Any:
+        """Return what a mean divides by; `rows` are like the losses (..., 1)."""
+        return denominator(self.backend, rows, self.target, self.weights, self.kept)
+
+    def reduce_gradient(self, gradient: Array, count: Any = None) -> Array:
+        """Return the gradient of `reduce`, for gradients (..., n) of the rows.
+
+        `count` is that of the mean where these are but some of the rows.
+        """
         backend, xp = self.backend, self.backend.namespace
         gradient = self._unmasked(weighed(backend, gradient, self.target, self.weights))
         if self.reduction == "mean":
-            ones = gradient[..., 0, :1] if self.matrix else gradient[..., :1]
-            count = denominator(backend, ones, self.target, self.weights, self.kept)
+            if count is None:
+                count = self.count(gradient[..., 0, :1] if self.matrix else gradient[..., :1])
             gradient = _divided(xp, gradient, count)
         gradient = narrow(xp, gradient, self.info, self.dtype)
         return gradient[..., 0] if self.elementwise else axis_back(xp, gradient, self.axis)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..operators._scores import shifted
-from ..operators._tsallis import support_floor
 from ..regularizers import Gini, Shannon, Tsallis
 from ..trees import register_dataclass
 from ._duals import fenchel_young_conjugate, fenchel_young_prox
+from ._long_rows import Others, others, with_class
 from ._of_regularizer import LossOfRegularizer
 from ._pieces import (
     at_entries,
@@ -168,12 +168,21 @@ class FenchelYoung(LossOfRegularizer):
     def _prox(self, problem: Problem, middle: Array, tau: Any) -> Array:
         return fenchel_young_prox(problem, oriented(self.regularizer, problem), middle, tau)
 
-    def _floor(self, problem: Problem, top: Array) -> Array | None:
+    def _window(self) -> tuple[float, float] | None:
         own = self.regularizer
         alpha = 2.0 if isinstance(own, Gini) else getattr(own, "alpha", None)
         if not isinstance(own, Gini | Tsallis) or not isinstance(alpha, float) or alpha <= 1.0:
             return None
-        return support_floor(problem.backend, problem.x, top, alpha)
+        return alpha, 1.0
+
+    def _block(
+        self, problem: Problem, target_term: bool, slopes: bool
+    ) -> tuple[Array, Array | None]:
+        if isinstance(self.regularizer, Shannon) and problem.classes is not None:
+            rest = others(problem)
+            if rest is not None:
+                return _logistic_block(problem, rest, slopes)
+        return super()._block(problem, target_term, slopes)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         own = self.regularizer
@@ -192,3 +201,15 @@ class FenchelYoung(LossOfRegularizer):
 def _prepared(problem: Problem, own: Any) -> Array:
     """Return the scores as the regularizer takes them."""
     return shifted(problem.backend, problem.x, 1.0) if own.simplex else problem.x
+
+
+def _logistic_block(problem: Problem, others: Others, slopes: bool) -> tuple[Array, Array | None]:
+    """Return the logistic loss of long rows, and its gradient where `slopes` are asked for."""
+    xp = problem.backend.namespace
+    own, parts, rest = others
+    total = rest + xp.exp(own)
+    rows = xp.where(own == 0, xp.log1p(rest), xp.log(total) - own)
+    if not slopes:
+        return rows, None
+    at_class = xp.where(own == float("-inf"), xp.zeros_like(own), -rest / total)
+    return rows, with_class(problem, parts * (1.0 / total), at_class)

@@ -13,9 +13,11 @@ from ._duals import fitzpatrick_conjugate, fitzpatrick_prox
 from ._fitzpatrick_entropy import (
     entropy_maximiser,
     entropy_rows,
+    logistic_block,
     logistic_index_gradient,
     logistic_index_rows,
 )
+from ._long_rows import others
 from ._of_regularizer import LossOfRegularizer
 from ._pieces import at_entries, link_of, oriented, settled, with_nan
 from ._problem import Problem
@@ -127,11 +129,18 @@ class Fitzpatrick(LossOfRegularizer):
     def _prox(self, problem: Problem, middle: Array, tau: Any) -> Array:
         return fitzpatrick_prox(problem, oriented(self.regularizer, problem), middle, tau)
 
-    def _floor(self, problem: Problem, top: Array) -> Array | None:
-        if not isinstance(self.regularizer, Gini):
-            return None
-        # At (x + y)/2 an entry counts within 1 of the largest, which is at least max x / 2.
-        return top - 2.0 - 2.0**-20 * problem.backend.namespace.abs(top)
+    def _window(self) -> tuple[float, float] | None:
+        # The prediction is that of (x + y)/2, and y only raises the threshold.
+        return (2.0, 2.0) if isinstance(self.regularizer, Gini) else None
+
+    def _block(
+        self, problem: Problem, target_term: bool, slopes: bool
+    ) -> tuple[Array, Array | None]:
+        if isinstance(self.regularizer, Shannon) and problem.classes is not None:
+            rest = others(problem)
+            if rest is not None:
+                return logistic_block(problem, rest, slopes)
+        return super()._block(problem, target_term, slopes)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         if isinstance(self.regularizer, Shannon):

@@ -26,6 +26,7 @@ Array = Any
 _SERIES = 0.02  # below, g is summed as a series: 0.02^10 is below the rounding of float64
 _TERMS = 10
 _STAGES, _STAGE_STEPS, _LONG = 3, 5, 512  # long rows are filtered again as a bracket narrows
+_FLOOR_STEPS = 8
 
 
 def entmax_formula(backend: Any, x: Array, alpha: Any) -> Array:
@@ -144,8 +145,7 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
     top = xp.max(x, axis=-1, keepdims=True)
     unknown, empty = xp.isnan(top), top == float("-inf")
     low = xp.where(empty, zeros, top)
-    logs = zeros + math.log(x.shape[-1])
-    width = logs * _expm1_ratio(xp, (1.0 - alpha) * logs) * (1 + 2.0**-20)
+    width = _width(xp, alpha, x.shape[-1])
     # entries count where 1 + (alpha - 1)(x - t) > 0; at alpha = 1 all of them do
     curved = alpha > 1.0
     reach = (1.0 + 2.0**-10) / xp.where(curved, alpha - 1.0, zeros + 1.0)
@@ -162,12 +162,30 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
     return xp.where(unknown, zeros + float("nan"), t)
 
 
-def support_floor(backend: Any, x: Array, top: Array, alpha: float) -> Array:
-    """Return a number (..., 1) below every score with a share, `top` the largest, alpha above 1."""
-    if alpha < 1.5:  # the maximum alone would leave too many
-        find = structure_kernel(backend, "entmax_threshold", entmax_threshold, x)
-        top = find(x, alpha)
-    return top - (1.0 + 2.0**-10) / (alpha - 1.0) - 2.0**-20 * backend.namespace.abs(top)
+def support_floor(
+    backend: Any, x: Array, top: Array, alpha: float, temperature: float = 1.0
+) -> Array:
+    """Return a number (..., 1) below every score with a share, `top` the largest, alpha above 1.
+
+    The highest entries alone have a threshold t that is at most that of all; a few steps bound it.
+    """
+    xp = backend.namespace
+    reach = temperature / (alpha - 1.0)
+    highest = candidates(backend, x, top - 0.5 * reach)
+    if highest.shape[-1] < x.shape[-1]:
+        low, orders = xp.zeros_like(top), xp.full_like(top, alpha)
+        z = (highest - xp.where(xp.isfinite(top), top, low)) / temperature
+        width = _width(xp, orders, z.shape[-1])
+        covers = _covers(xp, z, orders, _exponent(alpha))
+        t = bisect(backend, covers, low, low + width, _FLOOR_STEPS)
+        top = top + temperature * (t - 2.0**-_FLOOR_STEPS * width)
+    return top - (1.0 + 2.0**-10) * reach - 2.0**-20 * xp.abs(top)
+
+
+def _width(xp: Any, alpha: Array, n: int) -> Array:
+    """Return how far the threshold of n scores may stand above the largest."""
+    logs = xp.zeros_like(alpha) + math.log(n)
+    return logs * _expm1_ratio(xp, (1.0 - alpha) * logs) * (1 + 2.0**-20)
 
 
 def _exponent(alpha: Any) -> float | None:
