@@ -239,7 +239,7 @@ def test_bad_arguments():
     refused(ValueError, r"`noise` must have shape \(3, 3\)", noise=np.zeros((2, 3)))
     refused(ValueError, r"`y0` must not be empty; got shape \(0, 2\)", y0=np.ones((0, 2)))
     refused(TypeError, "`y0` must have a real floating dtype", y0=np.ones(3, dtype=np.int64))
-    refused(TypeError, "must have a floating dtype", w=np.asarray(1))
+    refused(TypeError, "`params` must have a real floating dtype", w=np.asarray(1))
     refused(ValueError, "`terminal` must return a scalar", terminal=lambda y: y)
     refused(ValueError, "`running` must return a scalar", running=lambda y, t, w: y)
     refused(ValueError, "`drift` must return an array of shape", drift=lambda y, t, w: w * y[:2])

@@ -318,7 +318,7 @@ def test_objectives_that_have_no_meaning():
         gaussian().gradient(Reward(lambda y: y[..., 0]) + Entropy(), center, states)
     with pytest.raises(ValueError, match="no PathKL for kind='ode'"):
         gaussian(kind="ode").gradient(reference, center, states)
-    with pytest.raises(ValueError, match=r"`states` must have a leading axis of n_steps \+ 1 = 65"):
+    with pytest.raises(ValueError, match=r"`states` must have shape \(65, n, \*event\)"):
         gaussian().gradient(reference, center, states[1:])
     with pytest.raises(ValueError, match="`fn` of a Reward must return one number a particle"):
         gaussian().gradient(Reward(lambda y: y), center, states)

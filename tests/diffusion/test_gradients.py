@@ -226,7 +226,7 @@ def test_errors(xp):
     with pytest.raises(TypeError, match="floating"):
         oracle(xp, well, xp.array([0, 0], dtype="int32"), draws(0, 3, 2), draws(1, 3))
     if xp.eager:
-        with pytest.raises(ValueError, match="`weights` must be at least 0"):
+        with pytest.raises(ValueError, match="`weights` must be finite and at least 0; got 1 of 3"):
             oracle(xp, well, center, draws(0, 3, 2), draws(1, 3), weights=[1.0, -1.0, 1.0])
         with pytest.raises(ValueError, match="`weights` must not all be 0"):
             oracle(xp, well, center, draws(0, 3, 2), draws(1, 3), weights=[0.0, 0.0, 0.0])
@@ -309,7 +309,7 @@ def test_energies_are_checked():
         GaussianMixture(np.zeros(3))
     with pytest.raises(ValueError, match="`scale` must be above 0"):
         GaussianMixture(np.zeros((2, 1)), scale=0.0)
-    with pytest.raises(ValueError, match="`hidden` must be above 0"):
+    with pytest.raises(ValueError, match="`hidden` must be at least 1"):
         MLPEnergy((0,))
     with pytest.raises(ValueError, match="`energy` must return one number a particle"):
         Energy(lambda x, p: np.sum(x))(np.zeros((3, 2)), np.zeros(1))

@@ -245,5 +245,5 @@ def test_errors(xp):
         sampler.run(sampler.init(0, center), center, -1)
     with pytest.raises(ValueError, match="exactly one of `rng` and `noise`"):
         langevin_step(well, xp.array([[0.0]]), center, 0.1)
-    with pytest.raises(ValueError, match="`step_size` must be positive"):
+    with pytest.raises(ValueError, match="`step_size` must be above 0"):
         langevin_step(well, xp.array([[0.0]]), center, -0.1, rng=0)

@@ -120,10 +120,14 @@ def _scalar(name: str, value: Array) -> Array:
 
     Raises
     ------
+    TypeError
+        If it is no array.
     ValueError
         If it is no scalar.
     """
-    shape = tuple(getattr(value, "shape", ()))
+    if not hasattr(value, "shape"):
+        raise TypeError(f"`{name}` must return an array; got {type(value).__qualname__}")
+    shape = tuple(value.shape)
     if shape:
         raise ValueError(f"`{name}` must return a scalar of shape (); got {shape}")
     return widen(backend_of(value).namespace, value, check_dtype(f"{name}(y)", value))

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 from ..backend import backend_of
 from ..random import RandomStream, integers
 from ..random.philox import working_dtype
 
-__all__ = ["as_stream", "batch_stream", "begun", "joined", "kept"]
+__all__ = ["as_stream", "batch_stream", "begun", "joined", "kept", "seeded"]
 
 Array = Any
 
 
-def as_stream(rng: Any, like: Array) -> RandomStream:
-    """Return the stream of a seed; generators and keys give the seed of one.
+def seeded(rng: Any) -> Any:
+    """Return the stream of an integer seed, anything else as it is."""
+    if isinstance(rng, Integral) and not isinstance(rng, bool):
+        return RandomStream(int(rng))
+    return rng
 
-    A state that holds a generator could be neither resumed nor compiled.
+
+def as_stream(rng: Any, like: Array) -> RandomStream:
+    """Return the stream of a seed; generators give the seed of one, JAX keys its number.
+
+    A state that holds a generator could be neither resumed nor compiled. A key has no value inside
+    jit, which a seed must have; it gives the same stream there and outside.
 
     Raises
     ------
     TypeError
         If `rng` is not understood.
     """
+    rng = seeded(rng)
     if isinstance(rng, RandomStream):
         return rng
-    if isinstance(rng, int) and not isinstance(rng, bool):
-        return RandomStream(rng)
-    seed = integers(rng, 0, 2**31 - 1, (), like=like)
-    # A key inside jit has no value yet: it numbers the stream.
-    return RandomStream(0, stream=seed) if backend_of(seed).is_traced(seed) else _seeded(seed)
-
-
-def _seeded(seed: Array) -> RandomStream:
-    return RandomStream(int(seed))
+    drawn = integers(rng, 0, 2**31 - 1, (), like=like)
+    by_key = backend_of(drawn).name == "jax"
+    return RandomStream(0, stream=drawn) if by_key else RandomStream(int(drawn))
 
 
 def begun(stream: RandomStream, like: Array) -> RandomStream:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backend import Backend
 from ..parameters import check_array
-from ..random import RandomStream, integers, normal
+from ._draws import as_stream
 
 __all__ = ["ReplayedNoise", "replayed", "row"]
 
@@ -34,10 +34,7 @@ def replayed(
         return _given(backend, noise, like, n_steps)
     if rng is None:
         return None
-    stream = _stream(backend, rng, like)
-    if stream is None:  # a key inside jit: no seed can be read from it
-        drawn = normal(rng, (n_steps, *like.shape), like=like)
-        return lambda k: row(backend, drawn, k)
+    stream = as_stream(rng, like)
     first, shape = stream.step, tuple(like.shape)
     return lambda k: replace(stream, step=first + k).normal(shape, like=like)
 
@@ -51,15 +48,6 @@ def _given(backend: Backend, noise: Array, like: Array, n_steps: int) -> Replaye
     if constant.dtype != like.dtype:
         constant = backend.namespace.astype(constant, like.dtype)
     return lambda k: row(backend, constant, k)
-
-
-def _stream(backend: Backend, rng: Any, like: Array) -> RandomStream | None:
-    if isinstance(rng, RandomStream):
-        return rng
-    if isinstance(rng, int) and not isinstance(rng, bool):
-        return RandomStream(rng)
-    seed = integers(rng, 0, 2**31 - 1, (), like=like)
-    return None if backend.is_traced(seed) else RandomStream(int(seed))
 
 
 def row(backend: Backend, stack: Array, k: Any) -> Array:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..arrays import check_integer
 from ..backend import Backend, backend_of
 from ..random import RandomStream
 from ..trees import backend_of_tree, is_array, leaves
+from ._checks import check_particles
 from ._draws import as_stream, begun
 from .state import SamplerState
 
@@ -66,11 +68,17 @@ class Steps:
     step_size: Any
 
     def check_sizes(self) -> None:
-        """Raise ValueError unless shape and number of steps are positive."""
-        if len(self.shape) < 1 or not all(isinstance(n, int) and n > 0 for n in self.shape):
-            raise ValueError(f"`shape` must be (n, *event) of positive sizes; got {self.shape!r}")
-        if self.n_steps is not None and not self.n_steps >= 1:
-            raise ValueError(f"`n_steps` must be at least 1; got n_steps={self.n_steps}")
+        """Make the shape and the number of steps Python integers, which must be positive."""
+        if not isinstance(self.shape, tuple | list):
+            kind = type(self.shape).__qualname__
+            raise TypeError(f"`shape` must be a tuple (n, *event); got {kind}")
+        if not self.shape:
+            raise ValueError("`shape` must be (n, *event); got ()")
+        sizes = tuple(check_integer("shape", n, minimum=1) for n in self.shape)
+        object.__setattr__(self, "shape", sizes)
+        if self.n_steps is not None:
+            count = check_integer("n_steps", self.n_steps, minimum=1)
+            object.__setattr__(self, "n_steps", count)
 
     @staticmethod
     def second(stream: RandomStream) -> RandomStream:
@@ -102,17 +110,21 @@ class Steps:
 
         Raises
         ------
+        TypeError
+            If `start` or the first array of the parameters is not floating, or `rng` is not
+            understood.
         ValueError
             If `start` has another shape.
         """
+        if start is not None and not is_array(start):
+            raise TypeError(f"`start` must be an array; got {type(start).__qualname__}")
         like = _like(params) if start is None else start
         backend = backend_of(like)
         stream = begun(as_stream(rng, like), like)
         if start is None:
             x = self._drawn(backend, stream, like)
-        elif tuple(start.shape) != tuple(self.shape):
-            raise ValueError(f"`start` must have shape {self.shape}; got {tuple(start.shape)}")
         else:
+            check_particles("start", start, backend, self.shape)
             x = backend.stop_gradient(start)
         xp = backend.namespace
         t = xp.asarray(0, dtype=xp.int32, device=backend.device_of(like))
@@ -154,17 +166,24 @@ class Steps:
 
         Raises
         ------
+        TypeError
+            If `steps` is no integer.
         ValueError
-            If `steps` is negative.
+            If `steps` is negative, or the noise is of another number of steps.
         FloatingPointError
             If particles do not stay finite, with the first step after which they are not (counted
             from 0 at the beginning of the batch). Not inside jit.
         """
-        if steps < 0:
-            raise ValueError(f"`steps` must be at least 0; got steps={steps}")
+        steps = check_integer("steps", steps, minimum=0)
         if steps == 0:
             return state
         backend = backend_of_tree((state.x, params))
+        for part in noise if isinstance(noise, tuple) else (noise,):
+            given = tuple(getattr(part, "shape", ()))
+            if part is not None and given[:1] != (steps,):
+                raise ValueError(
+                    f"`noise` must have a leading axis of steps={steps}; got shape {given}"
+                )
 
         def whole(state: SamplerState, params: Tree, noise: Any) -> SamplerState:
             return self._many(backend, state, params, steps, noise)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_dtype, check_number
+from ..arrays import check_choice, check_dtype, check_integer, check_number
 from ..autodiff.arguments import as_primals
 from ..backend import Backend
 from ..trees import find_backend, is_array
+from ..trees import leaves as leaves_of
 from ._adjoint_path import Path, checkpointed, reconstructed, stored
+from ._checks import check_function
 from ._replay import replayed
 
 __all__ = ["PathGradient", "sde_adjoint"]
@@ -132,6 +134,13 @@ def sde_adjoint(
     (2.43, -0.54)
     """
     _check_numbers(y0, step_size, n_steps, temperature, memory)
+    for name, f in (("drift", drift), ("terminal", terminal)):
+        check_function(name, f)
+    if running is not None:
+        check_function("running", running)
+    for leaf in leaves_of(params):
+        if is_array(leaf):
+            check_dtype("params", leaf)
     backend, params, y0 = _constants(params, y0)
     source = replayed(backend, rng, noise, y0, n_steps)
     if memory == "ode" and source is not None and temperature > 0:
@@ -162,13 +171,10 @@ def _check_numbers(
     if not is_array(y0):
         raise TypeError(f"`y0` must be an array; got {type(y0).__qualname__}")
     check_dtype("y0", y0)
-    check_number("step_size", step_size, above=0.0)
+    check_number("step_size", step_size, above=0.0, maximum=1e300)
     check_number("temperature", temperature, minimum=0.0)
     check_choice("memory", memory, tuple(_MEMORY))
-    if isinstance(n_steps, bool) or not isinstance(n_steps, int):
-        raise TypeError(f"`n_steps` must be an integer; got {type(n_steps).__qualname__}")
-    if n_steps < 1:
-        raise ValueError(f"`n_steps` must be at least 1; got n_steps={n_steps}")
+    check_integer("n_steps", n_steps, minimum=1)
     if 0 in tuple(y0.shape):
         raise ValueError(f"`y0` must not be empty; got shape {tuple(y0.shape)}")
 

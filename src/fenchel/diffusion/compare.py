@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer
 from ..autodiff import stop_gradient
 from ..backend import backend_of
 from ..trees import backend_of_tree, leaves
@@ -126,20 +126,29 @@ def compare_gradients(
     >>> reports["implicit"].memory < reports["unrolled"].memory
     True
     """
+    if not isinstance(objective, Objective):
+        raise TypeError(f"`objective` must be an Objective; got {type(objective).__qualname__}")
     count = sampler.n_steps if steps is None else steps
     if count is None:
         raise ValueError("`steps` must be given for a sampler without `n_steps`; got None")
-    check_number("steps", count, minimum=1)
-    check_number("repeats", repeats, minimum=2)
-    check_number("truncate", truncate, minimum=1, maximum=count)
+    count = check_integer("steps", count, minimum=1)
+    check_integer("repeats", repeats, minimum=2)
+    check_integer("truncate", truncate, minimum=1, maximum=count)
+    if isinstance(methods, str):
+        raise TypeError(f"`methods` must be a sequence of names; got {methods!r}")
     for method in methods or ():
         check_choice("methods", method, ESTIMATORS)
     chosen = methods if methods is not None else _possible(sampler, objective)
     target = None if reference is None else _flat(reference)
+    if target is not None and target.shape != _flat(params).shape:
+        raise ValueError(
+            f"`reference` must have as many entries as `params`, {_flat(params).size}; "
+            f"got {target.size}"
+        )
     backend, reports = backend_of_tree(params), {}
     jit = backend.name == "jax" if jit is None else jit
     for method in chosen:
-        estimate, kept = estimator(method, sampler, objective, params, int(count), int(truncate))
+        estimate, kept = estimator(method, sampler, objective, params, count, truncate)
         compiled = backend.jit(estimate) if jit else estimate
         reports[method] = _report(compiled, params, repeats, rng, target, kept)
     return reports

@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from math import sqrt
 from typing import Any
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_dtype, check_integer, check_number
 from ..backend import Backend, backend_of
 from ..parameters import known_to
 from ..trees import backend_of_tree, is_array
 from ._adjoint_path import Path, along, conclude, start
+from ._checks import check_function, check_noise, check_particles
 from ._runs import Steps, first_like
 from .objectives import Objective, Reward
 from .path_kl import PathKL
@@ -56,7 +57,7 @@ class DenoisingSampler(Steps):
     Raises
     ------
     TypeError
-        If `score` is no function.
+        If `score` is no function, `start` neither an array nor a function, or a number none.
     ValueError
         If an argument is out of range.
 
@@ -95,8 +96,7 @@ class DenoisingSampler(Steps):
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not callable(self.score):
-            raise TypeError(f"`score` must be a function; got {type(self.score).__qualname__}")
+        check_function("score", self.score)
         check_number("horizon", self.horizon, above=0.0, maximum=1e300)
         check_number("t_min", self.t_min, minimum=0.0)
         if not self.t_min < self.horizon:
@@ -105,8 +105,10 @@ class DenoisingSampler(Steps):
                 f"horizon={self.horizon:g}"
             )
         check_choice("kind", self.kind, ("sde", "ode"))
-        if isinstance(self.n_steps, bool) or not isinstance(self.n_steps, int):
-            raise TypeError(f"`n_steps` must be an integer; got {type(self.n_steps).__qualname__}")
+        check_integer("n_steps", self.n_steps, minimum=1)
+        if not (self.start is None or is_array(self.start) or callable(self.start)):
+            kind = type(self.start).__qualname__
+            raise TypeError(f"`start` must be an array, a function or None; got {kind}")
         self.check_sizes()
 
     @property
@@ -121,6 +123,7 @@ class DenoisingSampler(Steps):
         state = super().init(rng, params, start=start)
         if start is None and self.start is not None:
             x = self.start(state.x)
+            check_particles("start(noise)", x, backend_of(state.x), self.shape)
             return SamplerState(x, state.t, state.stream)
         return state
 
@@ -166,6 +169,8 @@ class DenoisingSampler(Steps):
             if noise is None:
                 like = backend_of(x).stop_gradient(x)
                 noise = state.stream.normal(tuple(state.x.shape), like=like)
+            else:
+                check_noise(noise, backend, tuple(state.x.shape), pair=False)
             mean = mean + scale * flat(backend, noise, slots)
         elif noise is not None:
             raise ValueError("`noise` must be None for kind='ode'; got an array")
@@ -192,14 +197,21 @@ class DenoisingSampler(Steps):
         Raises
         ------
         TypeError
-            If the objective has a term that has no meaning for a path.
+            If the objective has a term that has no meaning for a path, or states or parameters are
+            not floating.
         ValueError
             If there are not n_steps + 1 states, or a `PathKL` meets an ODE.
         """
-        if states.shape[0] != self.n_steps + 1:
+        if not isinstance(objective, Objective):
+            kind = type(objective).__qualname__
+            raise TypeError(f"`objective` must be an Objective; got {kind}")
+        if not is_array(states):
+            raise TypeError(f"`states` must be an array; got {type(states).__qualname__}")
+        check_dtype("states", states)
+        if states.ndim < 2 or states.shape[0] != self.n_steps + 1 or 0 in tuple(states.shape):
             raise ValueError(
-                f"`states` must have a leading axis of n_steps + 1 = {self.n_steps + 1}; "
-                f"got shape {tuple(states.shape)}"
+                f"`states` must have shape ({self.n_steps + 1}, n, *event), one of each step and "
+                f"the start, not empty; got {tuple(states.shape)}"
             )
         backend = backend_of_tree((states, params))
         leaves, structure = backend.tree_flatten(params)

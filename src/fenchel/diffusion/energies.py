@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_dtype
+from ..arrays import check_dtype, check_integer, check_number
 from ..autodiff import grad
-from ..backend import backend_of
+from ..backend import Backend, backend_of
 from ..parameters import check_array, known_to
-from ..random import RandomStream, normal, sampler
+from ..random import normal, sampler
 from ..special import logsumexp
-from ..trees import find_backend, register_dataclass
+from ..trees import find_backend, is_array, register_dataclass
+from ._checks import check_function
+from ._draws import seeded
 
 __all__ = ["Energy", "GaussianMixture", "MLPEnergy"]
 
@@ -32,6 +34,11 @@ class Energy:
     slope
         Its gradient in the particles, shaped like them; None for the derivative of `fn`.
 
+    Raises
+    ------
+    TypeError
+        If one of them is no function.
+
     Notes
     -----
     *Derivatives*: those of `fn`.
@@ -47,6 +54,12 @@ class Energy:
 
     fn: Callable[[Array, Tree], Array]
     slope: Callable[[Array, Tree], Array] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that these are functions."""
+        check_function("fn", self.fn)
+        if self.slope is not None:
+            check_function("slope", self.slope)
 
     def __call__(self, x: Array, params: Tree) -> Array:
         """Return the energy of each particle."""
@@ -104,8 +117,11 @@ class GaussianMixture:
 
     Raises
     ------
+    TypeError
+        If `means` is no floating array.
     ValueError
-        If `means` is no matrix, or `scale` is not positive.
+        If `means` is no matrix, or `scale` is not positive; where it is evaluated, if particles or
+        logits do not fit the means.
 
     Notes
     -----
@@ -132,16 +148,33 @@ class GaussianMixture:
 
     def __post_init__(self) -> None:
         """Check shape and scale."""
+        if not is_array(self.means):
+            kind = type(self.means).__qualname__
+            raise TypeError(f"`means` must be an array; got {kind}")
         check_dtype("means", self.means)
-        if self.means.ndim != 2:
-            raise ValueError(f"`means` must have shape (k, d); got {tuple(self.means.shape)}")
-        if not self.scale > 0:
-            raise ValueError(f"`scale` must be above 0; got scale={self.scale!r}")
+        if self.means.ndim != 2 or 0 in tuple(self.means.shape):
+            raise ValueError(
+                f"`means` must have shape (k, d), not empty; got {tuple(self.means.shape)}"
+            )
+        check_number("scale", self.scale, above=0.0, maximum=1e300)
+
+    def _check(self, x: Array, logits: Array) -> Backend:
+        """Return the library of particles and logits that fit the means."""
+        backend = backend_of(x, logits, self.means)
+        check_array("x", x, backend)
+        check_array("logits", logits, backend)
+        components, dim = tuple(self.means.shape)
+        if x.ndim < 2 or x.shape[-1] != dim:
+            raise ValueError(f"`x` must have shape (..., n, {dim}); got {tuple(x.shape)}")
+        if logits.ndim == 0 or logits.shape[-1] != components:
+            raise ValueError(
+                f"`logits` must have shape (..., {components}); got {tuple(logits.shape)}"
+            )
+        return backend
 
     def _scores(self, x: Array, logits: Array) -> Array:
         """Logarithms of the weighted components, of shape (..., n, k)."""
-        backend = backend_of(x, logits, self.means)
-        check_array("x", x, backend)
+        backend = self._check(x, logits)
         xp = backend.namespace
         x, logits, means = (known_to(backend, a) for a in (x, logits, self.means))
         log_weights = logits - logsumexp(logits, axis=-1, keepdims=True)
@@ -173,8 +206,7 @@ class GaussianMixture:
 
         `noise` is an array like `x`, or the `RandomStream` to draw it from.
         """
-        backend = backend_of(x, logits, self.means)
-        kernel = getattr(backend, "mixture_step", None)
+        kernel = getattr(self._check(x, logits), "mixture_step", None)
         if kernel is None:
             return None
         numbers = (step_size, scale, 1.0 / self.scale**2)
@@ -182,8 +214,8 @@ class GaussianMixture:
 
     def sample(self, rng: Any, logits: Array, n: int) -> Array:
         """Return `n` exact draws of shape (n, d), at temperature 1."""
-        stream = RandomStream(rng) if isinstance(rng, int) else rng
-        draw = sampler(stream, self.means)
+        check_integer("n", n, minimum=0)
+        draw = sampler(seeded(rng), self.means)
         xp = backend_of(self.means).namespace
         cumulative = xp.cumulative_sum(xp.exp(logits - logsumexp(logits, axis=-1)))
         u = draw.uniform((n, 1)) * cumulative[-1]
@@ -205,8 +237,10 @@ class MLPEnergy:
 
     Raises
     ------
+    TypeError
+        If a width is no integer.
     ValueError
-        If a number is not positive.
+        If a number is not positive; where it is evaluated, if particles do not fit the parameters.
 
     Notes
     -----
@@ -226,13 +260,18 @@ class MLPEnergy:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        for name, numbers in (("hidden", self.hidden), ("confinement", (self.confinement,))):
-            if not all(number > 0 for number in numbers):
-                raise ValueError(f"`{name}` must be above 0; got {getattr(self, name)!r}")
+        if not isinstance(self.hidden, tuple | list):
+            kind = type(self.hidden).__qualname__
+            raise TypeError(f"`hidden` must be a tuple of widths; got {kind}")
+        object.__setattr__(
+            self, "hidden", tuple(check_integer("hidden", n, minimum=1) for n in self.hidden)
+        )
+        check_number("confinement", self.confinement, above=0.0, maximum=1e300)
 
     def init(self, rng: Any, dim: int, *, like: Array) -> tuple[tuple[Array, Array], ...]:
         """Return parameters: a pair (weight, bias) for each layer, variance 1 / width before."""
-        draw = sampler(RandomStream(rng) if isinstance(rng, int) else rng, like)
+        check_integer("dim", dim, minimum=1)
+        draw = sampler(seeded(rng), like)
         layers = []
         for before, width in zip((dim, *self.hidden), (*self.hidden, 1), strict=True):
             weight = normal(draw, (before, width), like=like) * before**-0.5
@@ -242,7 +281,13 @@ class MLPEnergy:
 
     def __call__(self, x: Array, params: Tree) -> Array:
         """Return the energy of each particle."""
-        xp = backend_of(x, params[0][0]).namespace
+        first = params[0][0]
+        xp = backend_of(x, first).namespace
+        if x.ndim == 0 or x.shape[-1] != first.shape[0]:
+            raise ValueError(
+                f"`x` must have shape (..., {first.shape[0]}) for these `params`; "
+                f"got {tuple(x.shape)}"
+            )
         y = x
         for weight, bias in params[:-1]:
             y = xp.tanh(xp.add(xp.matmul(y, weight), bias))

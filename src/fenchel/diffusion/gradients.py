@@ -10,12 +10,13 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from ..arrays import check_choice, check_dtype, check_number, widen
+from ..arrays import check_choice, check_dtype, check_integer, check_number, widen
 from ..autodiff import grad, stop_gradient, value_and_grad, vmap
 from ..backend import Backend, backend_of
-from ..parameters import check_array, known_to
-from ..trees import backend_of_tree, leaves
+from ..parameters import known_to
+from ..trees import backend_of_tree, is_array, leaves
 from ..trees import map as map_leaves
+from ._checks import check_function, check_shapes, check_weights
 from .state import SamplerState
 
 __all__ = ["implicit_expectation", "implicit_gradient"]
@@ -100,8 +101,17 @@ def implicit_gradient(
     """
     check_choice("baseline", baseline, ("mean", "optimal"))
     check_choice("nan_policy", nan_policy, ("raise", "drop", "propagate"))
+    check_number("temperature", temperature, above=0.0)
+    ddof = check_integer("ddof", ddof, minimum=0)
+    check_function("energy", energy)
     x, f = stop_gradient(particles), stop_gradient(values)
-    weights = None if weights is None else stop_gradient(weights)
+    backend = backend_of(x, f)
+    check_dtype("particles", x)
+    check_dtype("values", f)
+    check_shapes(x, f)
+    if weights is not None:
+        check_weights(backend, weights, tuple(f.shape))
+        weights = stop_gradient(weights)
     if nan_policy == "drop":
         weights = _usable(energy, params, x, f, weights)
     elif nan_policy == "raise":
@@ -118,11 +128,10 @@ def covariance_pull(
     x: Array, values: Array, weights: Array | None, ddof: int, temperature: float
 ) -> Pull:
     """Return particles and factors c for which -Cov(values, grad V) / temperature = grad <c, V>."""
-    check_number("temperature", temperature, above=0.0)
     backend = backend_of(x, values)
     xp = backend.namespace
     f = widen(xp, values, check_dtype("values", values))
-    _check_shapes(x, f)
+    check_shapes(x, f)
     count = f.shape[-1]
     if weights is None:
         if not count > ddof:
@@ -139,30 +148,13 @@ def covariance_pull(
     return _masked(backend, x, counted), shares * centered * (-1.0 / temperature)
 
 
-def _check_shapes(x: Array, f: Array) -> None:
-    if f.ndim == 0 or tuple(x.shape[: f.ndim]) != tuple(f.shape):
-        raise ValueError(
-            "`values` must have one number a particle, of a shape that begins that of the "
-            f"particles {tuple(x.shape)}; got {tuple(f.shape)}"
-        )
-    if f.shape[-1] == 0:
-        raise ValueError(f"`particles` must not be empty; got shape {tuple(x.shape)}")
-
-
 def _shares(backend: Backend, weights: Array, f: Array) -> tuple[Array, Array]:
     """Return weights that sum to 1, and which particles count."""
-    check_array("weights", weights, backend)
+    check_weights(backend, weights, tuple(f.shape))
     xp = backend.namespace
     wide = widen(xp, weights, check_dtype("weights", weights))
     wide = wide if wide.dtype == f.dtype else xp.astype(wide, f.dtype)
-    if wide.ndim == 0 or wide.shape[-1] != f.shape[-1] or wide.ndim > f.ndim:
-        raise ValueError(f"`weights` must have shape {tuple(f.shape)}; got {tuple(weights.shape)}")
     wide = xp.broadcast_to(wide, tuple(f.shape))
-    if not backend.is_traced(wide):
-        if bool(xp.any(wide < 0)):
-            raise ValueError(f"`weights` must be at least 0; got {float(xp.min(wide)):g}")
-        if not bool(xp.all(xp.sum(wide, axis=-1) > 0)):
-            raise ValueError("`weights` must not all be 0: no particle counts")
     return wide / xp.sum(wide, axis=-1, keepdims=True), wide > 0
 
 
@@ -185,7 +177,6 @@ def _usable(energy: Any, params: Tree, x: Array, f: Array, weights: Array | None
     """Return the weights with 0 for particles whose value or energy is not finite."""
     backend = backend_of(x, f)
     xp = backend.namespace
-    _check_shapes(x, f)
     v = stop_gradient(energy(x, stop_gradient(params)))
     sound = xp.logical_and(xp.isfinite(f), xp.isfinite(v))
     wide = widen(xp, f, check_dtype("values", f))
@@ -196,13 +187,11 @@ def _usable(energy: Any, params: Tree, x: Array, f: Array, weights: Array | None
 def require_finite(name: str, values: Array, weights: Array | None = None) -> None:
     """Raise ValueError if a value that counts is known and not finite."""
     backend = backend_of(values)
-    if backend.is_traced(values):
-        return
     xp = backend.namespace
     bad = ~xp.isfinite(values)
     if weights is not None:
         bad = xp.logical_and(bad, weights > 0)
-    if bool(xp.any(bad)):
+    if not backend.is_traced(bad) and bool(xp.any(bad)):
         count = int(xp.sum(xp.astype(bad, xp.int32)))
         raise ValueError(
             f"`{name}` must be finite; got {count} of {prod(bad.shape)} that are not "
@@ -220,8 +209,8 @@ def pulled(
     ValueError
         With `strict`, if an energy is known and not finite.
     """
-    empty = [leaf for leaf in leaves(params) if hasattr(leaf, "shape")]
-    if not empty:
+    check_function("energy", energy)
+    if not any(is_array(leaf) for leaf in leaves(params)):
         raise TypeError("`params` must hold an array; got none")
 
     def total(p: Tree) -> tuple[Array, list[Array]]:
@@ -262,7 +251,6 @@ def _against_optimal(
     backend = backend_of(x, values)
     xp = backend.namespace
     f = widen(xp, values, check_dtype("values", values))
-    _check_shapes(x, f)
     if f.ndim != 1:
         raise ValueError(f"`values` must have shape (n,) for baseline='optimal'; got {f.shape}")
     given = xp.ones_like(f) if weights is None else weights
@@ -343,7 +331,15 @@ def implicit_expectation(
     (0.0, [1.0])
     """
     check_number("temperature", temperature, above=0.0)
+    ddof = check_integer("ddof", ddof, minimum=0)
+    check_function("g", g)
+    check_function("energy", energy)
     x = stop_gradient(state.x if isinstance(state, SamplerState) else state)
+    if not is_array(x):
+        raise TypeError(f"`state` must be a SamplerState or an array; got {type(x).__qualname__}")
+    check_dtype("state", x)
+    if weights is not None:
+        check_weights(backend_of(x), weights, tuple(x.shape[:1]))
     values = stop_gradient(g(x))
 
     def expectation(params: Tree) -> Any:
@@ -357,7 +353,7 @@ def implicit_expectation(
         v = energy(points, params)
         xp = backend_of(v).namespace
         v = widen(xp, v, check_dtype("energy(x, params)", v))
-        _check_shapes(x, v)
+        check_shapes(x, v)
         tilted = xp.exp((known_to(backend_of(v), backend.stop_gradient(v)) - v) / temperature)
         if weights is not None:
             tilted = tilted * known_to(backend_of(v), weights)
@@ -373,7 +369,7 @@ def _tilted_mean(values: Array, shares: Array, factor: float) -> Array:
     backend = backend_of(shares, values)
     xp = backend.namespace
     wide = widen(xp, known_to(backend, values), check_dtype("g(x)", values))
-    _check_shapes(wide, shares)
+    check_shapes(wide, shares)
     pivot = known_to(backend, wide[:1, ...])
     column = xp.reshape(shares, (shares.shape[0],) + (1,) * (wide.ndim - 1))
     off = xp.sum(xp.astype(column, wide.dtype) * (wide - pivot), axis=0)

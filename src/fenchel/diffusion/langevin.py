@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any
 
-from ..arrays import check_number
+from ..arrays import check_dtype, check_number
 from ..backend import Backend, backend_of
-from ..parameters import check_array
 from ..random import RandomStream, sampler
+from ._checks import check_noise
+from ._draws import seeded
 from ._runs import Steps, first_like
 from .state import SamplerState, flat, folded, slots_of
 
@@ -19,6 +20,8 @@ __all__ = ["LangevinSampler", "langevin_step"]
 Array = Any
 Tree = Any
 StepSize = float | Callable[[Array], Any]
+
+MAX_STEP = 1e300  # what is finite, its square root times noise too
 
 
 def langevin_step(
@@ -65,7 +68,10 @@ def langevin_step(
     Raises
     ------
     ValueError
-        If a number is out of range, or not exactly one of `rng` and `noise` is given.
+        If a number is out of range, not exactly one of `rng` and `noise` is given, or the noise
+        has another shape.
+    TypeError
+        If particles or noise are no floating arrays of one library, or `rng` is not understood.
 
     Notes
     -----
@@ -86,12 +92,15 @@ def langevin_step(
     >>> langevin_step(energy, x, np.ones(1), 0.5, noise=np.asarray([[0.0], [2.0]])).tolist()
     [[0.5], [2.5]]
     """
-    check_number("temperature", temperature, minimum=0.0)
+    check_number("temperature", temperature, above=0.0 if adjust else None, minimum=0.0)
     if (rng is None) == (noise is None):
         given = "neither" if rng is None else "both"
         raise ValueError(f"exactly one of `rng` and `noise` must be given; got {given}")
+    check_dtype("x", backend_of(x).stop_gradient(x))
+    if not hasattr(step_size, "dtype"):
+        step_size = check_number("step_size", step_size, above=0.0, maximum=MAX_STEP)
     if noise is None:
-        rng = RandomStream(rng) if isinstance(rng, int) else rng
+        rng = seeded(rng)
         if not adjust and isinstance(rng, RandomStream):
             moved = _at_once(energy, x, params, step_size, temperature, rng)
             if moved is not None:
@@ -101,10 +110,10 @@ def langevin_step(
         if adjust:
             lead = tuple(energy(backend_of(x).stop_gradient(x), params).shape)
             noise = noise, draw.uniform(lead)
+    check_noise(noise, backend_of(x), tuple(x.shape), pair=adjust)
     if adjust:
         normal, uniform = noise
         return _adjusted(energy, x, params, step_size, normal, uniform, temperature)
-    check_array("noise", noise, backend_of(x))
     moved = _at_once(energy, x, params, step_size, temperature, noise)
     if moved is not None:
         return moved
@@ -117,20 +126,17 @@ def _at_once(
 ) -> Array | None:
     """Return the particles after a step where one kernel makes it: plain values, eagerly."""
     step = getattr(energy, "step_at_once", None)
-    if step is None or not isinstance(step_size, int | float) or not step_size > 0:
+    if step is None or not isinstance(step_size, float):
         return None
-    scale = sqrt(2.0 * step_size * temperature)
-    return step(x, params, float(step_size), scale, noise)
+    return step(x, params, step_size, sqrt(2.0 * step_size * temperature), noise)
 
 
 def _transition(
     energy: Any, x: Array, params: Tree, step_size: Any, temperature: float
 ) -> tuple[Array, Any]:
     """Return the mean of the next particles, and the standard deviation."""
-    if isinstance(step_size, int | float):
-        if not (step_size > 0 and isfinite(step_size)):
-            raise ValueError(f"`step_size` must be positive and finite; got {step_size!r}")
-        scale = sqrt(2.0 * step_size * temperature)
+    if isinstance(step_size, float):
+        scale: Any = sqrt(2.0 * step_size * temperature)
     else:
         scale = backend_of(step_size).namespace.sqrt(2.0 * temperature * step_size)
     return x - step_size * energy.grad_x(x, params), scale
@@ -145,7 +151,6 @@ def _adjusted(
     uniform: Array,
     temperature: float,
 ) -> Array:
-    check_number("temperature", temperature, above=0.0)
     mean, scale = _transition(energy, x, params, step_size, temperature)
     proposed = mean + scale * normal
     before, after = energy(x, params), energy(proposed, params)
@@ -214,8 +219,13 @@ class LangevinSampler(Steps):
     def __post_init__(self) -> None:
         """Check the numbers."""
         check_number("temperature", self.temperature, above=0.0)
+        for name in ("__call__", "grad_x"):
+            if not hasattr(self.energy, name):
+                kind = type(self.energy).__qualname__
+                raise TypeError(f"`energy` must be an Energy, with `{name}`; got {kind}")
         if not callable(self.step_size):
-            check_number("step_size", self.step_size, above=0.0, maximum=1e300)
+            size = check_number("step_size", self.step_size, above=0.0, maximum=MAX_STEP)
+            object.__setattr__(self, "step_size", size)
         self.check_sizes()
 
     def transition(self, x: Array, t: Array, params: Tree) -> tuple[Array, Any]:
@@ -227,11 +237,11 @@ class LangevinSampler(Steps):
 
     def _size(self, x: Array, t: Array) -> Any:
         if not callable(self.step_size):
-            return float(self.step_size)
+            return self.step_size
         xp = backend_of(x).namespace
         size = self.step_size(xp.astype(t, x.dtype))
         if isinstance(size, int | float):
-            return float(size)
+            return check_number("step_size", size, above=0.0, maximum=MAX_STEP)
         size = xp.astype(size, x.dtype)
         return xp.reshape(size, (*size.shape, *(1 for _ in x.shape[1:]))) if size.ndim else size
 
@@ -240,6 +250,8 @@ class LangevinSampler(Steps):
     ) -> tuple[Array, RandomStream]:
         """Return the next particles, and the stream after the draws."""
         slots, stream = slots_of(state), state.stream
+        if noise is not None:
+            check_noise(noise, backend, tuple(state.x.shape), pair=self.adjust)
         x = flat(backend, state.x, slots)
         if not self.adjust and not callable(self.step_size):
             drawn = stream if noise is None else flat(backend, noise, slots)

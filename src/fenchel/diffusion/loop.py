@@ -7,17 +7,17 @@ and a finite one has a queue of slots, so that an update takes n_steps / queue s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from ..arrays import check_choice, check_dtype, widen
+from ..arrays import check_choice, check_dtype, check_integer, widen
 from ..autodiff import stop_gradient
 from ..backend import Backend, backend_of
 from ..trees import backend_of_tree, is_array, leaves, norm
 from ..trees import map as map_leaves
 from ._draws import as_stream, begun
 from ._loop_state import Diagnostics, ImplicitState, joined_reports, no_reports, stacked_reports
+from ._progress import pieces, shown
 from ._queue import advance_queue, empty_queue
 from ._runs import all_finite, compiles, diverged, program
 from ._weights import equal_weights, tilted, weights_of
@@ -66,6 +66,8 @@ class ImplicitDiffusion:
 
     Raises
     ------
+    TypeError
+        If sampler, objective or optimizer is none, or a number no integer.
     ValueError
         If an option is unknown, `queue` does not divide `n_steps`, or the sampler has no energy
         for what is asked.
@@ -110,11 +112,15 @@ class ImplicitDiffusion:
         if not isinstance(self.objective, Objective):
             kind = type(self.objective).__qualname__
             raise TypeError(f"`objective` must be an Objective; got {kind}")
+        for name in ("init", "step", "n_steps"):
+            if not hasattr(self.sampler, name):
+                kind = type(self.sampler).__qualname__
+                raise TypeError(f"`sampler` must be a sampler, with `{name}`; got {kind}")
         as_optimizer(self.optimizer)
-        if not self.queue >= 1:
-            raise ValueError(f"`queue` must be at least 1; got queue={self.queue}")
-        if self.average_from is not None and not self.average_from >= 0:
-            raise ValueError(f"`average_from` must be at least 0; got {self.average_from}")
+        check_integer("queue", self.queue, minimum=1)
+        check_integer("ddof", self.ddof, minimum=0)
+        if self.average_from is not None:
+            check_integer("average_from", self.average_from, minimum=0)
         self._check_horizon()
         if self.reweight and getattr(self.sampler, "energy", None) is None:
             raise ValueError("`reweight` needs a sampler with an energy; got one without")
@@ -314,13 +320,12 @@ class ImplicitDiffusion:
         -----
         Under JAX a piece of the run, at least 50 steps, is one compiled program, a scan.
         """
-        if steps < 0:
-            raise ValueError(f"`steps` must be at least 0; got steps={steps}")
+        steps = check_integer("steps", steps, minimum=0)
         backend = backend_of_tree((state.params, state.sampler.x))
         reports: list[Diagnostics] = []
         if steps == 0:
             return state, no_reports(backend, state.params)
-        for size in _shown(_pieces(steps), progress):
+        for size in shown(pieces(steps), progress):
             state, report = self._piece(backend, state, size)
             reports.append(report)
             self._watch(backend, state, report, size)
@@ -373,27 +378,3 @@ def _chosen(backend: Backend, ready: Array, new: Tree, old: Tree) -> Tree:
         return xp.where(ready, a, b) if is_array(a) else a
 
     return map_leaves(choose, new, old)
-
-
-def _pieces(steps: int) -> list[int]:
-    """Cut a run into at most a hundred pieces, of one size if that can be: each is a program."""
-    if steps <= 100:
-        return [steps]
-    least = max(50, steps // 100)
-    size = next((n for n in range(least, 2 * least) if steps % n == 0), least)
-    count, rest = divmod(steps, size)
-    return [size] * count + ([rest] if rest else [])
-
-
-def _shown(pieces: list[int], progress: bool) -> Iterator[int]:
-    from importlib.util import find_spec
-
-    if not progress or find_spec("tqdm") is None:
-        yield from pieces
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=sum(pieces), leave=False, dynamic_ncols=True) as bar:
-        for size in pieces:
-            yield size
-            bar.update(size)

@@ -9,26 +9,87 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..arrays import check_dtype, check_number, widen
+from ..arrays import check_dtype, check_integer, check_number, widen
 from ..autodiff import stop_gradient
 from ..backend import backend_of
+from ..trees import is_array
+from ._checks import check_function, check_shapes, check_weights
 from .gradients import Pull, covariance_pull, pulled
 
-__all__ = ["Entropy", "Objective", "Reward", "Sum"]
+__all__ = ["Entropy", "Law", "Objective", "Reward", "Sum", "mean_of"]
 
 Array = Any
 Tree = Any
 
 
+class Law(NamedTuple):
+    """What an objective is asked about: particles that stand for exp(-energy / temperature).
+
+    Attributes
+    ----------
+    energy, params
+        The energy of the law.
+    x
+        Particles, of shape (..., n, *event).
+    weights
+        Of the particles, None for equal ones.
+    temperature
+        Above 0.
+    ddof
+        Divisor n - ddof of covariances.
+    rng
+        For objectives that draw from their data, or None.
+    """
+
+    energy: Any
+    params: Tree
+    x: Array
+    weights: Array | None
+    temperature: float
+    ddof: int
+    rng: Any
+
+    def energies(self) -> Array:
+        """Return the energy of each particle over the temperature."""
+        return self.energy(self.x, self.params) * (1.0 / self.temperature)
+
+    def covariance_with(self, values: Array) -> tuple[Pull, ...]:
+        """Return the factors of the gradient of E[values]."""
+        values = stop_gradient(values)
+        return (covariance_pull(self.x, values, self.weights, self.ddof, self.temperature),)
+
+    def fixed(self) -> Law:
+        """Return the law with parameters, particles and weights as constants."""
+        params, x, weights = stop_gradient((self.params, self.x, self.weights))
+        return self._replace(params=params, x=x, weights=weights)
+
+
 class Objective:
-    """A quantity of the law of particles; objectives are added, and multiplied by numbers."""
+    """A quantity of the law of particles; objectives are added, and multiplied by numbers.
+
+    A subclass defines `of` and `pulls`, both functions of a `Law`.
+    """
 
     @property
     def terms(self) -> tuple[tuple[float, Objective], ...]:
         """Simple objectives with their factors."""
         return ((1.0, self),)
+
+    def of(self, law: Law) -> Array:
+        """Return the quantity, of shape (...) for particles of shape (..., n, *event)."""
+        raise TypeError(f"{type(self).__qualname__} has no value without the path of the particles")
+
+    def pulls(self, law: Law) -> tuple[Pull, ...]:
+        """Return points and factors c: the gradient is that of the sum of all <c, V>.
+
+        The law is a constant.
+        """
+        raise TypeError(
+            f"{type(self).__qualname__} has no gradient from particles alone: it takes a sampler "
+            "that differentiates paths"
+        )
 
     def value(
         self,
@@ -41,28 +102,19 @@ class Objective:
         temperature: float = 1.0,
         rng: Any = None,
     ) -> Array:
-        """Return the quantity for particles of shape (..., n, *event): an array of shape (...).
+        """Return the quantity for the law that the particles stand for.
 
-        `rng` is for objectives that draw from their data: the same draws the same as `gradient`.
+        Parameters
+        ----------
+        energy, params, x, weights, temperature, rng
+            As for `gradient`, which draws the same data for the same `rng`.
+
+        Returns
+        -------
+        array
+            Of shape (...).
         """
-        raise TypeError(f"{type(self).__qualname__} has no value without the path of the particles")
-
-    def pulls(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        *,
-        weights: Array | None,
-        ddof: int,
-        temperature: float,
-        rng: Any,
-    ) -> tuple[Pull, ...]:
-        """Return points and factors c: the gradient is that of the sum of all <c, V>."""
-        raise TypeError(
-            f"{type(self).__qualname__} has no gradient from particles alone: it takes a sampler "
-            "that differentiates paths"
-        )
+        return self.of(_law(energy, params, x, weights, temperature, 0, rng))
 
     def gradient(
         self,
@@ -93,12 +145,16 @@ class Objective:
         -------
         container
             Like `params`.
+
+        Raises
+        ------
+        TypeError
+            If particles or weights are no floating arrays, or the objective is one of paths.
+        ValueError
+            If a number is out of range, shapes do not fit, or there is no particle.
         """
-        x, weights = stop_gradient(x), None if weights is None else stop_gradient(weights)
-        found = self.pulls(
-            energy, params, x, weights=weights, ddof=ddof, temperature=temperature, rng=rng
-        )
-        return pulled(energy, params, _merged(found))[1]
+        law = _law(energy, params, x, weights, temperature, ddof, rng)
+        return pulled(energy, params, _merged(self.pulls(law.fixed())))[1]
 
     def __add__(self, other: Objective) -> Objective:
         if not isinstance(other, Objective):
@@ -116,6 +172,26 @@ class Objective:
 
     def __sub__(self, other: Objective) -> Objective:
         return self + -other if isinstance(other, Objective) else NotImplemented
+
+
+def _law(
+    energy: Any,
+    params: Tree,
+    x: Array,
+    weights: Array | None,
+    temperature: float,
+    ddof: int,
+    rng: Any,
+) -> Law:
+    """Return the law, checked; a reward has a value without an energy."""
+    check_number("temperature", temperature, above=0.0)
+    check_integer("ddof", ddof, minimum=0)
+    if not is_array(x):
+        raise TypeError(f"`x` must be an array; got {type(x).__qualname__}")
+    check_dtype("x", x)
+    if 0 in tuple(x.shape) or x.ndim == 0:
+        raise ValueError(f"`x` must have shape (..., n, *event), not empty; got {tuple(x.shape)}")
+    return Law(energy, params, x, weights, temperature, ddof, rng)
 
 
 def _merged(pulls: tuple[Pull, ...]) -> tuple[Pull, ...]:
@@ -143,20 +219,18 @@ class Sum(Objective):
         """Simple objectives with their factors."""
         return self.parts
 
-    def value(self, energy: Any, params: Tree, x: Array, /, **options: Any) -> Array:
+    def of(self, law: Law) -> Array:
         """Return the sum of the values."""
-        found = [f * part.value(energy, params, x, **options) for f, part in self.parts]
+        found = [f * part.of(law) for f, part in self.parts]
         total = found[0]
         for value in found[1:]:
             total = total + value
         return total
 
-    def pulls(self, energy: Any, params: Tree, x: Array, **options: Any) -> tuple[Pull, ...]:
+    def pulls(self, law: Law) -> tuple[Pull, ...]:
         """Return all points, with the factors of all terms."""
         return tuple(
-            (points, factor * c)
-            for factor, part in self.parts
-            for points, c in part.pulls(energy, params, x, **options)
+            (points, factor * c) for factor, part in self.parts for points, c in part.pulls(law)
         )
 
 
@@ -187,33 +261,24 @@ class Reward(Objective):
 
     fn: Callable[[Array], Array]
 
-    def value(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        /,
-        *,
-        weights: Array | None = None,
-        temperature: float = 1.0,
-        rng: Any = None,
-    ) -> Array:
-        """Return the mean reward."""
-        return mean_of(self.fn(x), weights)
+    def __post_init__(self) -> None:
+        """Check the type."""
+        check_function("fn", self.fn)
 
-    def pulls(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        *,
-        weights: Array | None,
-        ddof: int,
-        temperature: float,
-        rng: Any,
-    ) -> tuple[Pull, ...]:
+    def of(self, law: Law) -> Array:
+        """Return the mean of the rewards."""
+        return mean_of(self._values(law.x), law.x, law.weights)
+
+    def pulls(self, law: Law) -> tuple[Pull, ...]:
         """Return the factors of the covariance with the rewards."""
-        return (covariance_pull(x, stop_gradient(self.fn(x)), weights, ddof, temperature),)
+        return law.covariance_with(self._values(law.x))
+
+    def _values(self, x: Array) -> Array:
+        values = self.fn(x)
+        if not is_array(values):
+            kind = type(values).__qualname__
+            raise TypeError(f"`fn` of a Reward must return an array; got {kind}")
+        return values
 
 
 @dataclass(frozen=True)
@@ -234,42 +299,24 @@ class Entropy(Objective):
     -0.5
     """
 
-    def value(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        /,
-        *,
-        weights: Array | None = None,
-        temperature: float = 1.0,
-        rng: Any = None,
-    ) -> Array:
+    def of(self, law: Law) -> Array:
         """Return E[V] / temperature: the entropy less the logarithm of the normaliser."""
-        return mean_of(energy(x, params), weights) * (1.0 / temperature)
+        return mean_of(law.energies(), law.x, law.weights)
 
-    def pulls(
-        self,
-        energy: Any,
-        params: Tree,
-        x: Array,
-        *,
-        weights: Array | None,
-        ddof: int,
-        temperature: float,
-        rng: Any,
-    ) -> tuple[Pull, ...]:
+    def pulls(self, law: Law) -> tuple[Pull, ...]:
         """Return the factors of the covariance with V / temperature."""
-        f = stop_gradient(energy(x, stop_gradient(params))) * (1.0 / temperature)
-        return (covariance_pull(x, f, weights, ddof, temperature),)
+        return law.covariance_with(law.energies())
 
 
-def mean_of(values: Array, weights: Array | None) -> Array:
-    """Return the mean along the last axis, with weights that are divided by their sum."""
-    xp = backend_of(values).namespace
+def mean_of(values: Array, x: Array, weights: Array | None) -> Array:
+    """Return the mean of values of particles, with weights that are divided by their sum."""
+    check_shapes(x, values)
+    backend = backend_of(values)
+    xp = backend.namespace
     wide = widen(xp, values, check_dtype("values", values))
     if weights is None:
         return xp.mean(wide, axis=-1)
+    check_weights(backend, weights, tuple(wide.shape))
     counted = weights > 0
     kept = xp.where(counted, wide, xp.zeros_like(wide))
     shares = xp.astype(weights, wide.dtype)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
-from ..arrays import check_dtype, widen
+from ..arrays import check_dtype, check_number, widen
 from ..trees import backend_of_tree, leaves, scale
 
 __all__ = ["Descent", "as_optimizer"]
@@ -35,8 +34,10 @@ class Descent:
 
     Raises
     ------
+    TypeError
+        If the learning rate is neither a number nor a function.
     ValueError
-        If the learning rate is not finite.
+        If it is not finite.
 
     Examples
     --------
@@ -53,9 +54,9 @@ class Descent:
 
     def __post_init__(self) -> None:
         """Check the learning rate."""
-        rate = self.learning_rate
-        if not callable(rate) and not isfinite(rate):
-            raise ValueError(f"`learning_rate` must be finite; got {rate!r}")
+        if not callable(self.learning_rate):
+            largest = 1.79e308
+            check_number("learning_rate", self.learning_rate, minimum=-largest, maximum=largest)
 
     def init(self, params: Tree) -> tuple[Array, Any]:
         """Return the count of steps, and the state of the base."""

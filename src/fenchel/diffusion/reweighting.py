@@ -6,8 +6,11 @@ from typing import Any
 
 from ..arrays import check_dtype, check_number, narrow, widen
 from ..autodiff import stop_gradient
-from ..backend import backend_of
+from ..backend import Backend, backend_of
+from ..parameters import check_array
 from ..special import logsumexp
+from ..trees import is_array
+from ._checks import check_weights
 
 __all__ = ["effective_sample_size", "importance_weights", "log_tilt", "resample", "shares_of"]
 
@@ -58,6 +61,8 @@ def importance_weights(
     [0.119, 0.881]
     """
     check_number("temperature", temperature, above=0.0)
+    if not is_array(particles):
+        raise TypeError(f"`particles` must be an array; got {type(particles).__qualname__}")
     shares = shares_of(log_tilt(energy, particles, old, new, temperature))
     xp, info = backend_of(shares).namespace, check_dtype("particles", particles)
     return narrow(xp, shares, info, particles.dtype)
@@ -88,10 +93,12 @@ def effective_sample_size(weights: Array, /) -> Array:
     Returns
     -------
     array
-        Of shape (...), in [1/n, 1]; 1 for equal weights.
+        Of shape (...), in [1/n, 1]; 1 for equal weights, 0 where all are 0.
 
     Raises
     ------
+    TypeError
+        If `weights` is no floating array.
     ValueError
         If there is no particle.
 
@@ -105,14 +112,18 @@ def effective_sample_size(weights: Array, /) -> Array:
     >>> float(effective_sample_size(np.asarray([1.0, 1.0, 0.0, 0.0])))
     0.5
     """
+    if not is_array(weights):
+        raise TypeError(f"`weights` must be an array; got {type(weights).__qualname__}")
     if weights.ndim == 0 or weights.shape[-1] == 0:
         raise ValueError(f"`weights` must not be empty; got shape {tuple(weights.shape)}")
     xp = backend_of(weights).namespace
     info = check_dtype("weights", weights)
     wide = widen(xp, weights, info)
-    wide = wide / xp.max(wide, axis=-1, keepdims=True)
-    total = xp.sum(wide, axis=-1)
-    share = total * total / (wide.shape[-1] * xp.sum(wide * wide, axis=-1))
+    largest = xp.max(wide, axis=-1, keepdims=True)
+    wide = wide / xp.where(largest == 0, xp.ones_like(largest), largest)
+    total, squares = xp.sum(wide, axis=-1), xp.sum(wide * wide, axis=-1)
+    some = xp.where(squares == 0, xp.ones_like(squares), squares)
+    share = total * total / (wide.shape[-1] * some)
     return narrow(xp, share, info, weights.dtype)
 
 
@@ -124,9 +135,9 @@ def resample(particles: Array, weights: Array, uniform: Array, /) -> Array:
     particles
         Of shape (n, *event).
     weights
-        Of shape (n,), not negative.
+        Of shape (n,), not negative, not all 0.
     uniform
-        One number in [0, 1), of shape ().
+        One number in [0, 1): a Python number, or an array of shape ().
 
     Returns
     -------
@@ -135,8 +146,11 @@ def resample(particles: Array, weights: Array, uniform: Array, /) -> Array:
 
     Raises
     ------
+    TypeError
+        If particles or weights are no arrays of one library.
     ValueError
-        If there are not as many weights as particles.
+        If there is no particle, there are not as many weights, one is negative or all are 0, or
+        `uniform` is outside [0, 1).
 
     Notes
     -----
@@ -149,16 +163,30 @@ def resample(particles: Array, weights: Array, uniform: Array, /) -> Array:
     >>> resample(x, np.asarray([0.0, 2.0, 1.0]), np.asarray(0.5)).tolist()
     [20.0, 20.0, 30.0]
     """
-    if tuple(weights.shape) != tuple(particles.shape[:1]):
-        raise ValueError(
-            f"`weights` must have shape {tuple(particles.shape[:1])}; got {tuple(weights.shape)}"
-        )
-    backend = backend_of(particles, weights)
+    if not is_array(particles):
+        raise TypeError(f"`particles` must be an array; got {type(particles).__qualname__}")
+    if particles.ndim == 0 or particles.shape[0] == 0:
+        raise ValueError(f"`particles` must not be empty; got shape {tuple(particles.shape)}")
+    backend = backend_of(particles)
     xp, count = backend.namespace, particles.shape[0]
+    check_weights(backend, weights, (count,))
     wide = stop_gradient(widen(xp, weights, check_dtype("weights", weights)))
     edges = xp.cumulative_sum(wide)
     spaced = xp.arange(count, dtype=wide.dtype, device=backend.device_of(wide))
-    points = (spaced + xp.astype(uniform, wide.dtype)) * (edges[-1] / count)
+    points = (spaced + _offset(backend, uniform, wide)) * (edges[-1] / count)
     # Rounding may put the last point at the total.
     found = xp.searchsorted(edges[:-1], points, side="right")
     return xp.take(particles, found, axis=0)
+
+
+def _offset(backend: Backend, uniform: Any, like: Array) -> Any:
+    """Return where the first of the evenly spaced points is, a number in [0, 1)."""
+    if not hasattr(uniform, "dtype"):
+        number = check_number("uniform", uniform, minimum=0.0)
+        if not number < 1.0:
+            raise ValueError(f"`uniform` must be below 1; got uniform={number:g}")
+        return number
+    check_array("uniform", uniform, backend)
+    if tuple(uniform.shape):
+        raise ValueError(f"`uniform` must have shape (); got {tuple(uniform.shape)}")
+    return backend.namespace.astype(uniform, like.dtype)
