@@ -14,7 +14,7 @@ from time import process_time_ns
 from typing import Any
 
 import numpy as np
-from fenchel_backends.kernels.rows import fused_rule, numpy_fused, numpy_kernel
+from fenchel_backends.kernels.numpy_kernels import fused_rule, numpy_fused, numpy_kernel
 
 __all__ = ["run"]
 
@@ -160,7 +160,8 @@ def _row(name: str, batch: int, n: int, times: dict[str, float]) -> dict[str, An
 
 def _overhead(rounds: int) -> Iterator[dict[str, Any]]:
     """A call through the binder at n = 8, beside the bare kernel."""
-    from fenchel_backends.kernels.rows import flatten, pack, raw_kernel
+    from fenchel_backends.kernels.compiled import raw_kernel
+    from fenchel_backends.kernels.rows import flatten, pack
 
     rows = list(np.random.default_rng(0).normal(size=(500, 8)))
     bound, raw, tau = numpy_kernel("mask_threshold"), raw_kernel("mask_threshold"), np.empty(1)

@@ -19,7 +19,7 @@ from fenchel.kernels import kernels_enabled
 from fenchel.trees import follow_dataclasses
 
 from . import jax_linear
-from .kernels import rows, xla
+from .kernels import compiled, xla
 from .kernels.jax_philox import jax_philox_words
 
 __all__ = ["BACKEND", "JaxBackend"]
@@ -234,7 +234,7 @@ class JaxBackend:
 
     def describe(self) -> dict[str, Any]:
         """Version, devices and kernels."""
-        on_cpu = jax.default_backend() == "cpu" and rows.numba_found()
+        on_cpu = jax.default_backend() == "cpu" and compiled.numba_found()
         return {
             "version": jax.__version__,
             "devices": [str(device) for device in jax.devices()],

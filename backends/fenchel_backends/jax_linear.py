@@ -26,25 +26,7 @@ Function = Callable[..., Any]
 def linear_map(
     backend: Any, apply: Function, transpose: Function, x: Array, *constants: Array
 ) -> Array:
-    """Return `apply(backend, x, *constants)`, linear in x, with `transpose` as its transpose.
-
-    Parameters
-    ----------
-    backend
-        The adapter that both functions are given.
-    apply, transpose
-        Functions of a module, of the adapter, an array and the constants; batch axes lead in all of
-        them.
-    x
-        The array that derivatives are taken in.
-    *constants
-        Arrays of integers.
-
-    Returns
-    -------
-    array
-        The value; every transformation goes through it, to every order.
-    """
+    """See `fenchel.kernels.linear_map`; every transformation goes through, to every order."""
     missing = frozenset().union(*map(_varying, constants)) - _varying(x)
     if missing:  # within shard_map: all operands vary along the same axes of the mesh
         x = jax.lax.pcast(x, tuple(missing), to="varying")

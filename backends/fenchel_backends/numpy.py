@@ -15,7 +15,7 @@ import numpy as np
 from fenchel.kernels import kernels_enabled
 
 from .generic import GenericBackend
-from .kernels import class_losses, rows, streams, token_rows
+from .kernels import class_losses, numpy_kernels, streams, token_rows
 
 __all__ = ["BACKEND", "NumPyBackend"]
 
@@ -53,7 +53,7 @@ class NumPyBackend(GenericBackend):
 
     def kernel(self, name: str, dtype: Any, device: Any) -> Callable[..., Any] | None:
         """Numba kernel, where numba is installed."""
-        return rows.numpy_kernel(name) if kernels_enabled() else None
+        return numpy_kernels.numpy_kernel(name) if kernels_enabled() else None
 
     def token_rows(self, x: Any) -> Any:
         """Passes over rows of tokens (see `kernels.token_rows`), where numba is installed."""
@@ -62,7 +62,7 @@ class NumPyBackend(GenericBackend):
 
     def fused(self, name: str, x: Any) -> Callable[..., Any] | None:
         """Numba kernel that gives the value in one pass, where numba is installed."""
-        return rows.numpy_fused(name) if kernels_enabled() else None
+        return numpy_kernels.numpy_fused(name) if kernels_enabled() else None
 
     def class_loss(self, *arguments: Any) -> tuple[Any, Any] | None:
         """Loss of class indices and its gradient (see `kernels.class_losses`)."""
@@ -87,7 +87,7 @@ class NumPyBackend(GenericBackend):
 
     def fused_rule(self, name: str) -> Any:
         """Fused value and reverse rule for the tape, where numba is installed."""
-        return rows.fused_rule(name)
+        return numpy_kernels.fused_rule(name)
 
     def describe(self) -> dict[str, Any]:
         """Version, devices and kernels."""

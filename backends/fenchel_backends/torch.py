@@ -13,13 +13,12 @@ import array_api_compat.torch as compat
 import numpy as np
 import optree
 import torch
-from torch import Tensor
 
 from fenchel.kernels import kernels_enabled
 
-from . import torch_jacobian, torch_linear
+from . import torch_jacobian, torch_linear, torch_loops, torch_values
 from .kernels import (
-    rows,
+    compiled,
     torch_losses,
     torch_ops,
     torch_rows,
@@ -27,6 +26,7 @@ from .kernels import (
     torch_solvers,
     torch_streams,
 )
+from .torch_sampling import TorchSampler
 
 __all__ = ["BACKEND", "TorchBackend"]
 
@@ -37,7 +37,11 @@ _kernels_enabled = torch.compiler.assume_constant_result(  # type: ignore[no-unt
     kernels_enabled
 )
 
-_PROXIES = torch._C._TorchDispatchModeKey.PROXY  # the mode of make_fx and torch.func.linearize
+
+def _fast_when_eager() -> bool:
+    """Whether kernels without a rule for the compiler may be used."""
+    return not torch.compiler.is_compiling() and kernels_enabled()
+
 
 _SPECIAL = {
     "lambertw": None,
@@ -74,9 +78,7 @@ class TorchBackend:
 
     def is_traced(self, x: Array) -> bool:
         """Whether values are out of reach: compiling, mapping, or for fake and meta tensors."""
-        if torch.compiler.is_compiling() or x.is_meta or _is_fake(x) or _is_mapped(x):
-            return True
-        return torch._C._get_dispatch_mode(_PROXIES) is not None
+        return torch_values.is_traced(x)
 
     def device_of(self, x: Array) -> Any:
         """Device of `x`."""
@@ -188,44 +190,19 @@ class TorchBackend:
 
     def while_loop(self, cond: Any, body: Any, init: Any) -> Any:
         """Apply `body` while `cond` holds; compiled where a condition cannot be decided now."""
-        if torch.compiler.is_compiling():
-            return _compiled_while_loop(cond, body, init)
-        if any(_is_fake(leaf) or leaf.is_meta for leaf in _tensors(init)):
-            return body(init)  # without values, the shapes are all there is to know
-        carry, going = init, cond(init)
-        while _any(going):
-            carry = _step(body, carry, going)
-            going = cond(carry)
-        return carry
+        return torch_loops.while_loop(cond, body, init)
 
     def fori_loop(self, lower: int, upper: int, body: Any, init: Any) -> Any:
         """Apply `body(i, carry)` for i from `lower` to `upper - 1`."""
-        carry = init
-        for i in range(lower, upper):
-            carry = body(i, carry)
-        return carry
+        return torch_loops.fori_loop(lower, upper, body, init)
 
     def scan(self, f: Any, init: Any, xs: Any, length: int | None = None) -> tuple[Any, Any]:
         """Fold `f` over the leading axis of `xs`, and stack what it returns."""
-        leaves, structure = self.tree_flatten(xs)
-        steps = leaves[0].shape[0] if leaves else int(length or 0)
-        carry, rows_of = init, []
-        for i in range(steps):
-            carry, y = f(carry, self.tree_unflatten(structure, [leaf[i] for leaf in leaves]))
-            rows_of.append(self.tree_flatten(y))
-        if not rows_of:
-            return carry, None
-        stacked = [torch.stack(column) for column in zip(*(r[0] for r in rows_of), strict=True)]
-        return carry, self.tree_unflatten(rows_of[0][1], stacked)
+        return torch_loops.scan(f, init, xs, length)
 
     def cond(self, pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:
         """Apply one of two functions."""
-        if torch.compiler.is_compiling():
-            return torch.cond(pred, true_fn, false_fn, operands)
-        if isinstance(pred, Tensor) and _is_mapped(pred):
-            chosen, other = true_fn(*operands), false_fn(*operands)
-            return optree.tree_map(lambda a, b: torch.where(pred, a, b), chosen, other)
-        return true_fn(*operands) if bool(pred) else false_fn(*operands)
+        return torch_loops.cond(pred, true_fn, false_fn, *operands)
 
     # -- randomness, special functions, kernels --------------------------------------------------
 
@@ -247,7 +224,7 @@ class TorchBackend:
 
     def token_rows(self, x: Array) -> Any:
         """Passes over rows of tokens, of plain tensors on the CPU."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_rows.torch_token_rows(x)
 
@@ -257,37 +234,37 @@ class TorchBackend:
 
     def fused(self, name: str, x: Array) -> Callable[..., Any] | None:
         """Fused rule where plain eager reverse mode is what is active."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_ops.torch_fused(name, x)
 
     def class_loss(self, *arguments: Any) -> tuple[Array, Array] | None:
         """Loss of class indices and its gradient, on plain CPU tensors."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_losses.torch_class_loss(*arguments)
 
     def class_loss_value(self, *arguments: Any) -> Array | None:
         """Loss of class indices, with a rule for reverse mode, on plain CPU tensors."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_losses.torch_class_loss_value(*arguments)
 
     def stream_normals(self, stream: Any, shape: tuple[int, ...], like: Array) -> Array | None:
         """Normal numbers of a `RandomStream` in one pass, on plain CPU tensors."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_streams.torch_stream_normals(stream, shape, like)
 
     def mixture_step(self, *arguments: Any) -> Array | None:
         """Langevin step of a Gaussian mixture in one pass, on plain CPU tensors."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_streams.torch_mixture_step(*arguments)
 
     def network_step(self, *arguments: Any) -> Array | None:
         """Langevin step of a small network in one pass, on plain CPU tensors."""
-        if torch.compiler.is_compiling() or not kernels_enabled():
+        if not _fast_when_eager():
             return None
         return torch_streams.torch_network_step(*arguments)
 
@@ -334,97 +311,8 @@ class TorchBackend:
         return {
             "version": torch.__version__,
             "devices": ["cpu", *cuda],
-            "kernels": "numba" if rows.numba_found() else "reference",
+            "kernels": "numba" if compiled.numba_found() else "reference",
         }
-
-
-def _compiled_while_loop(cond: Any, body: Any, init: Any) -> Any:
-    """The loop as one operator of the graph; its carry is a flat tuple of tensors."""
-    from torch._higher_order_ops.while_loop import while_loop
-
-    loop: Callable[..., Any] = while_loop
-    if isinstance(init, Tensor):
-        return loop(cond, lambda x: (body(x),), (init,))[0]
-    rebuild = getattr(type(init), "_make", tuple)  # a named tuple keeps its names
-    carry = loop(lambda *c: cond(rebuild(c)), lambda *c: tuple(body(rebuild(c))), tuple(init))
-    return rebuild(carry)
-
-
-def _step(body: Any, carry: Any, going: Any) -> Any:
-    """Return the next carry; under `vmap`, entries that are done keep theirs."""
-    new = body(carry)
-    if not isinstance(going, Tensor) or not _is_mapped(going):
-        return new
-    return optree.tree_map(lambda a, b: torch.where(going, a, b), new, carry)
-
-
-def _any(going: Any) -> bool:
-    """Whether a condition holds, for any entry of the axes that are mapped over."""
-    if isinstance(going, Tensor):
-        while torch._C._functorch.is_functorch_wrapped_tensor(going):
-            going = torch._C._functorch.get_unwrapped(going)
-        return bool(going.any())
-    return bool(going)
-
-
-def _is_mapped(x: Array) -> bool:
-    """Whether `x` has an axis that `torch.func.vmap` maps over."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(x):
-        if torch._C._functorch.is_batchedtensor(x):
-            return True
-        x = torch._C._functorch.get_unwrapped(x)
-    return False
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in optree.tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def _is_fake(x: Array) -> bool:
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    while torch._C._functorch.is_functorch_wrapped_tensor(x):  # under torch.func
-        x = torch._C._functorch.get_unwrapped(x)
-    return isinstance(x, FakeTensor)
-
-
-class TorchSampler:
-    """Draws from a torch generator; an integer seed makes one on the CPU.
-
-    Parameters
-    ----------
-    rng
-        An integer seed or a `torch.Generator`, which advances.
-
-    Raises
-    ------
-    TypeError
-        If `rng` is neither.
-    """
-
-    def __init__(self, rng: Any) -> None:
-        if isinstance(rng, int) and not isinstance(rng, bool):
-            rng = torch.Generator().manual_seed(rng)
-        if not isinstance(rng, torch.Generator):
-            raise TypeError(
-                f"`rng` must be an integer seed or a torch.Generator; got {type(rng).__qualname__}"
-            )
-        self._generator = rng
-
-    def normal(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """Standard normal draws."""
-        g = self._generator
-        return torch.randn(shape, generator=g, dtype=dtype, device=g.device)
-
-    def uniform(self, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        """Uniform draws in [0, 1)."""
-        g = self._generator
-        return torch.rand(shape, generator=g, dtype=dtype, device=g.device)
-
-    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
-        """Integers in [low, high)."""
-        g = self._generator
-        return torch.randint(low, high, shape, generator=g, device=g.device)
 
 
 BACKEND = TorchBackend()

@@ -45,24 +45,10 @@ _apply: Callable[..., Any] = _Linear.apply
 def linear_map(
     backend: Any, apply: Function, transpose: Function, x: Tensor, *constants: Tensor
 ) -> Tensor:
-    """Return `apply(backend, x, *constants)`, linear in x, with `transpose` as its transpose.
+    """See `fenchel.kernels.linear_map`.
 
-    Parameters
-    ----------
-    backend
-        The adapter that both functions are given.
-    apply, transpose : callable
-        Functions of the adapter, a tensor and the constants; batch axes lead in all of them.
-    x : Tensor
-        The tensor that derivatives are taken in.
-    *constants : Tensor
-        Tensors of integers.
-
-    Returns
-    -------
-    Tensor
-        The value. In eager reverse mode its pullback is the transpose, to every order; under
-        transformations and in compiled code derivatives are those of `apply` itself.
+    In eager reverse mode the pullback is the transpose, to every order; under transformations and
+    in compiled code derivatives are those of `apply` itself.
     """
     if torch.compiler.is_compiling() or not is_eager():
         return apply(backend, x, *constants)

@@ -9,7 +9,7 @@ from tests.kernels import cuda_oracles as oracles
 pytest.importorskip("numba")
 pytestmark = pytest.mark.kernels
 
-from fenchel_backends.kernels.rows import fused_rule, numpy_fused, numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import fused_rule, numpy_fused, numpy_kernel  # noqa: E402
 from fenchel_backends.kernels.table import FUSED  # noqa: E402
 
 CASES = [

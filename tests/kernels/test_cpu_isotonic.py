@@ -13,7 +13,7 @@ from tests.kernels import cuda_oracles as oracles
 pytest.importorskip("numba")
 pytestmark = pytest.mark.kernels
 
-from fenchel_backends.kernels.rows import fused_rule, numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import fused_rule, numpy_kernel  # noqa: E402
 
 ROWS = arrays(np.float64, st.integers(1, 14), elements=st.floats(-4, 4, width=16))
 WEIGHTS = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).uniform(0.1, 3, 14))

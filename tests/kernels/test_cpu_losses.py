@@ -8,7 +8,7 @@ import fenchel
 pytest.importorskip("numba")
 pytestmark = pytest.mark.kernels
 
-from fenchel_backends.kernels.rows import fused_rule, numpy_fused, numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import fused_rule, numpy_fused, numpy_kernel  # noqa: E402
 from fenchel_backends.kernels.table import LOSSES, row_integers  # noqa: E402
 
 from tests.kernels.loss_oracles import exact  # noqa: E402

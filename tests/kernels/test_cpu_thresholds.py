@@ -11,7 +11,7 @@ from tests.kernels import cuda_oracles as oracles
 pytest.importorskip("numba")
 pytestmark = pytest.mark.kernels
 
-from fenchel_backends.kernels.rows import numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import numpy_kernel  # noqa: E402
 
 EXPONENTS = [2.0, 3.0, 4.0, 2.5, 11.0]
 

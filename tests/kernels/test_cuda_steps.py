@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 from fenchel_backends.kernels import streams
-from fenchel_backends.kernels.rows import numba_found
+from fenchel_backends.kernels.compiled import numba_found
 
 from fenchel.random import RandomStream
 from tests.kernels.cuda_shim import library, needs_compiler

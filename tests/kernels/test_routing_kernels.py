@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from fenchel_backends.kernels.rows import numba_found, numpy_kernel
+from fenchel_backends.kernels.compiled import numba_found
+from fenchel_backends.kernels.numpy_kernels import numpy_kernel
 from scipy.optimize import linear_sum_assignment
 
 import fenchel

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from fenchel_backends.kernels.rows import numba_found, numpy_kernel
+from fenchel_backends.kernels.compiled import numba_found
+from fenchel_backends.kernels.numpy_kernels import numpy_kernel
 from scipy.special import logsumexp
 
 from tests.kernels.cuda_shim import matrix_kernel, needs_compiler

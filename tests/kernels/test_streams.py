@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from fenchel_backends.kernels import streams
-from fenchel_backends.kernels.rows import numba_found
+from fenchel_backends.kernels.compiled import numba_found
 
 import fenchel
 from fenchel.random import RandomStream

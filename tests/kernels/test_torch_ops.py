@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 from fenchel_backends.kernels.cuda.loader import cupy_found  # noqa: E402
-from fenchel_backends.kernels.rows import numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import numpy_kernel  # noqa: E402
 from fenchel_backends.kernels.table import KERNELS  # noqa: E402
 from fenchel_backends.kernels.torch_ops import torch_fused, torch_kernel  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402

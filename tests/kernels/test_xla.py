@@ -9,7 +9,7 @@ pytestmark = pytest.mark.kernels
 
 import jax.numpy as jnp  # noqa: E402
 from fenchel_backends.kernels import xla  # noqa: E402
-from fenchel_backends.kernels.rows import numpy_kernel  # noqa: E402
+from fenchel_backends.kernels.numpy_kernels import numpy_kernel  # noqa: E402
 from fenchel_backends.kernels.table import KERNELS  # noqa: E402
 
 from tests.kernels.test_cpu_rows import PARAMS, arguments, results  # noqa: E402

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import flatten, numba_found, pack, raw_kernel
+from .compiled import numba_found, raw_kernel
+from .rows import flatten, pack
 from .table import LOSSES
 
 __all__ = ["class_loss"]

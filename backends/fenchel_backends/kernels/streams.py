@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from math import prod
 from typing import Any
@@ -12,18 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import flatten, numba_found
+from .compiled import cpu_function, numba_found
+from .rows import flatten
 
 __all__ = ["mixture_step", "network_step", "stream_normals"]
 
 Array = NDArray[Any]
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-@cache
-def _raw(module: str, name: str) -> Callable[..., None]:
-    kernel: Callable[..., None] = getattr(import_module(f".cpu.{module}", __package__), name)
-    return kernel
 
 
 def _places(stream: Any) -> Array:
@@ -64,7 +58,7 @@ def stream_normals(stream: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     out = np.empty(shape, dtype)
     if out.size:
         rows = out.reshape(places.shape[0], prod(shape) // places.shape[0])
-        _raw("philox", "philox_normals")(places, rows)
+        cpu_function("philox", "philox_normals")(places, rows)
     return out
 
 
@@ -116,9 +110,9 @@ def mixture_step(
             np.asarray(numbers, float),
         )
         if place is None:
-            _raw("langevin", "langevin_mixture_noise")(*arrays, given, params, y)
+            cpu_function("langevin", "langevin_mixture_noise")(*arrays, given, params, y)
         else:
-            _raw("langevin", "langevin_mixture")(*arrays, place, params, y)
+            cpu_function("langevin", "langevin_mixture")(*arrays, place, params, y)
     return y
 
 
@@ -174,7 +168,7 @@ def network_step(
             [part for weight, bias in layers for part in (weight.T.reshape(-1), bias)]
         )
         none = np.empty((0, x.shape[1]), x.dtype)
-        _raw("langevin_mlp", "langevin_mlp")(
+        cpu_function("langevin_mlp", "langevin_mlp")(
             flatten(x),
             flat,
             turned,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import numba_found
+from .compiled import cpu_function, numba_found
+from .rows import behaved
 
 __all__ = ["NUMPY", "TokenRows", "served"]
 
@@ -30,42 +30,30 @@ def served(dtype: str) -> bool:
     return dtype in ("float32", "float64") and numba_found()
 
 
-def _kernel(name: str) -> Any:
-    return getattr(import_module(".cpu.token_rows", __package__), name)
+def _run(name: str, shape: tuple[int, ...], axes: tuple[int, ...], *inputs: Array) -> Array:
+    """Return what a kernel writes, of this shape; arrays have so many axes within a group."""
+    out = np.empty(shape, inputs[0].dtype)
+    if out.size:
+        groups = map(_grouped, map(behaved, (*inputs, out)), axes)
+        cpu_function("token_rows", name)(*groups)
+    return out
 
 
-def _grouped(x: Array, ndim: int) -> Array:
-    """Return C-contiguous, writeable groups: kernels have one version a dtype."""
-    shape = x.shape[x.ndim - ndim + 1 :]
-    flat = np.ascontiguousarray(x).reshape((prod(x.shape[: x.ndim - ndim + 1]), *shape))
-    return flat if flat.flags.writeable else flat.copy()
+def _grouped(x: Array, axes: int) -> Array:
+    lead = x.ndim - axes
+    return x.reshape((prod(x.shape[:lead]), *x.shape[lead:]))
 
 
 def _gather(x: Array, index: Array, scale: Array) -> Array:
-    out = np.empty((*index.shape, x.shape[-1]), x.dtype)
-    if out.size == 0:
-        return out
-    groups = _grouped(x, 3), _grouped(index, 2), _grouped(scale, 2)
-    _kernel("gather_rows")(*groups, _grouped(out, 3))
-    return out
+    return _run("gather_rows", (*index.shape, x.shape[-1]), (2, 1, 1, 2), x, index, scale)
 
 
 def _sums(x: Array, places: Array, scale: Array) -> Array:
-    out = np.empty((*places.shape[:-1], x.shape[-1]), x.dtype)
-    if out.size == 0:
-        return out
-    groups = _grouped(x, 3), _grouped(places, 3), _grouped(scale, 2)
-    _kernel("sum_rows")(*groups, _grouped(out, 3))
-    return out
+    return _run("sum_rows", (*places.shape[:-1], x.shape[-1]), (2, 2, 1, 2), x, places, scale)
 
 
 def _dots(x: Array, y: Array, index: Array) -> Array:
-    out = np.empty(index.shape, x.dtype)
-    if out.size == 0:
-        return out
-    groups = _grouped(x, 3), _grouped(y, 3), _grouped(index, 2)
-    _kernel("row_dots")(*groups, out.reshape(-1, index.shape[-1]))
-    return out
+    return _run("row_dots", index.shape, (2, 2, 1, 1), x, y, index)
 
 
 NUMPY = TokenRows(_gather, _sums, _dots)

@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.library import Library, register_fake, register_vmap
 
+from .compiled import numba_found, raw_kernel
 from .cuda.loader import cupy_found
 from .cuda.tensors import torch_cuda_kernel
-from .rows import FusedRule, fused_rule, numba_found, pack, raw_kernel, row_call
+from .numpy_kernels import FusedRule, fused_rule
+from .rows import pack, row_call
 from .table import FUSED, KERNELS, LOSSES, MATRICES, KernelSpec, Output
 
 __all__ = ["is_eager", "torch_fused", "torch_kernel"]

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .rows import numba_found, pack, raw_kernel, row_call
+from .compiled import numba_found, raw_kernel
+from .rows import pack, row_call
 from .table import KERNELS, MATRICES, KernelSpec, Output
 
 __all__ = ["xla_kernel"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rows import FusedRule
+from ..numpy_kernels import FusedRule
 from ..table import FUSED, KERNELS, LOSSES, MATRICES, Output, row_integers
 from .geometry import geometry
 from .sources import OPTIONS, source_of, text
