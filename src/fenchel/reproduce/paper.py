@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from .library import Library
 
-__all__ = ["Claim", "Paper", "Run"]
+__all__ = ["Claim", "Paper", "Run", "in_turn"]
 
 T = TypeVar("T")
 
@@ -116,3 +116,21 @@ class Paper:
     reference: str
     claims: Callable[[Run], Iterable[Claim]]
     tour: Callable[[Run], Claim]
+
+
+def in_turn(*experiments: Callable[[Run], Iterable[Claim]]) -> Callable[[Run], Iterator[Claim]]:
+    """Return the claims of several experiments as those of one; each runs when it is its turn.
+
+    Examples
+    --------
+    >>> one = lambda run: [Claim("one", 1.0, "<=", 2.0)]
+    >>> two = lambda run: [Claim("two", 2.0, ">=", 2.0)]
+    >>> [claim.statement for claim in in_turn(one, two)(None)]
+    ['one', 'two']
+    """
+
+    def claims(run: Run) -> Iterator[Claim]:
+        for experiment in experiments:
+            yield from experiment(run)
+
+    return claims

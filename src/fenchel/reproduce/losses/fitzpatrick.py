@@ -6,24 +6,16 @@ data sets where a folder holds them, and on a synthetic stand-in of scikit-learn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ..paper import Claim, Paper, Run
+from ..paper import Paper, in_turn
 from . import curves, proportions
 
 __all__ = ["PAPER"]
-
-
-def claims(run: Run) -> Iterator[Claim]:
-    """Yield the claims of the paper: tighter losses, and no worse for it."""
-    yield from curves.claims(run)
-    yield from proportions.claims(run)
 
 
 PAPER = Paper(
     name="fitzpatrick",
     title="Learning with Fitzpatrick Losses",
     reference="NeurIPS 2024, arXiv 2405.14574",
-    claims=claims,
+    claims=in_turn(curves.claims, proportions.claims),
     tour=proportions.tour,
 )

@@ -6,28 +6,16 @@ routers for the same reasons: clusters of unequal size, patches of digits, logit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ..paper import Claim, Paper, Run
+from ..paper import Paper, in_turn
 from . import balance, cost, digits, learning
 
 __all__ = ["PAPER"]
-
-
-def claims(run: Run) -> Iterator[Claim]:
-    """Yield the claims of the paper, and those on balance and cost."""
-    run.save(balance.draw_loads(run), "loads")
-    yield from balance.bias_claims(run)
-    yield from balance.plan_claims(run)
-    yield from cost.claims(run)
-    yield from digits.claims(run)
-    yield from learning.claims(run)
 
 
 PAPER = Paper(
     name="routers",
     title="Routers in Vision Mixture of Experts: An Empirical Study",
     reference="TMLR 2024, arXiv 2401.15969",
-    claims=claims,
+    claims=in_turn(balance.claims, cost.claims, digits.claims, learning.claims),
     tour=learning.tour,
 )

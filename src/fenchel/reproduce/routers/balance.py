@@ -10,7 +10,7 @@ from fenchel.routers import BiasBalance, route
 from ..figures import COLORS, new_figure
 from ..paper import Claim, Run
 
-__all__ = ["bias_claims", "bias_trace", "draw_bias", "draw_loads", "plan_claims"]
+__all__ = ["bias_claims", "bias_trace", "claims", "draw_bias", "draw_loads", "plan_claims"]
 
 TOKENS, EXPERTS, K = 2048, 16, 2
 
@@ -41,6 +41,13 @@ def bias_trace(run: Run, steps: int) -> tuple[Any, Any, Any]:
         demands.append(run.library.numpy(demand))
         ratios.append(demands[-1].max() / demands[-1].mean())
     return np.asarray(ratios), np.stack((demands[0], demands[-1])), run.library.numpy(bias)
+
+
+def claims(run: Run) -> Iterator[Claim]:
+    """Draw the loads, and yield the claims on the bias and on the sparse plan."""
+    run.save(draw_loads(run), "loads")
+    yield from bias_claims(run)
+    yield from plan_claims(run)
 
 
 def bias_claims(run: Run) -> Iterator[Claim]:

@@ -7,26 +7,16 @@ mechanism is checked; and the solvers are compared in time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ..paper import Claim, Paper, Run
+from ..paper import Paper, in_turn
 from . import figure1, pruning, router, runtime
 
 __all__ = ["PAPER"]
-
-
-def claims(run: Run) -> Iterator[Claim]:
-    """Yield the claims of the paper in the order of its sections."""
-    yield from figure1.claims(run)
-    yield from pruning.claims(run)
-    yield from router.claims(run)
-    yield from runtime.claims(run)
 
 
 PAPER = Paper(
     name="topk",
     title="Fast, Differentiable and Sparse Top-k: a Convex Analysis Perspective",
     reference="ICML 2023, arXiv 2302.01425",
-    claims=claims,
+    claims=in_turn(figure1.claims, pruning.claims, router.claims, runtime.claims),
     tour=pruning.tour,
 )

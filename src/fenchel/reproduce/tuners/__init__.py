@@ -7,27 +7,22 @@ sharpness are run as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ..paper import Claim, Paper, Run
+from ..paper import Paper, in_turn
 from . import bases, edge, minibatch, recurrences, safeguard
 
 __all__ = ["PAPER"]
-
-
-def claims(run: Run) -> Iterator[Claim]:
-    """Yield the claims of the paper, and those on the guard."""
-    yield from recurrences.claims(run)
-    yield from safeguard.claims(run)
-    yield from edge.claims(run)
-    yield from bases.claims(run)
-    yield from minibatch.claims(run)
 
 
 PAPER = Paper(
     name="cdat",
     title="Stepping on the Edge: Curvature Aware Learning Rate Tuners",
     reference="NeurIPS 2024, arXiv 2407.06183",
-    claims=claims,
+    claims=in_turn(
+        recurrences.claims,
+        safeguard.claims,
+        edge.claims,
+        bases.claims,
+        minibatch.claims,
+    ),
     tour=edge.tour,
 )
