@@ -190,3 +190,42 @@ def test_a_key_of_jax_is_a_value():
 def test_what_is_no_generator(xp):
     with pytest.raises(TypeError, match="`rng` must be"):
         random.normal("seed", (2,), like=xp.array([0.0]))
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "call"),
+    [
+        (TypeError, "`seed` must be an integer; got bool", lambda: RandomStream(True)),
+        (TypeError, "`step` must be an integer; got float", lambda: RandomStream(0, step=1.5)),
+        (TypeError, "`slot` must be an integer; got float", lambda: RandomStream(0, slot=1.0)),
+        (ValueError, "`count` must be at least 0", lambda: RandomStream(0).split(-1)),
+        (TypeError, "`shape` must be a tuple", lambda: RandomStream(0).normal(3, like=np.ones(1))),
+        (
+            ValueError,
+            r"`step` must have the shape of `stream`, \(3,\); got \(2,\)",
+            lambda: RandomStream(0, step=np.arange(2), stream=np.arange(3)).normal(
+                (3, 2), like=np.ones(1)
+            ),
+        ),
+        (
+            ValueError,
+            "`probability` must be at most 1",
+            lambda: random.bernoulli(0, 2.0, (3,), like=np.ones(1)),
+        ),
+        (
+            TypeError,
+            "`low` must be an integer; got float",
+            lambda: random.integers(0, 0.5, 3, (3,), like=np.ones(1)),
+        ),
+    ],
+)
+def test_refused(error, match, call):
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_integers_beyond_half_precision():
+    like = np.ones(1, dtype="float16")
+    found = random.integers(RandomStream(0), 0, 100_000, (2000,), like=like)
+    assert found.min() >= 0 and 65_504 < found.max() < 100_000
+    assert len(np.unique(found)) > 1900

@@ -270,7 +270,7 @@ def test_softmax_over_the_past(xp, rng):
     ("change", "error", "message"),
     [
         ({"method": "fast"}, ValueError, "`method` must be one of"),
-        ({"chunk": 0}, ValueError, "`chunk` must be a positive"),
+        ({"chunk": 0}, ValueError, "`chunk` must be at least 1"),
         ({"k": np.zeros((2, 4, 3), np.float32)}, TypeError, "`k` must have the dtype"),
         ({"k": np.zeros((2, 4, 5))}, ValueError, "`k` must have the dimension"),
         ({"v": np.zeros((2, 5, 3))}, ValueError, "`v` must have shape"),

@@ -41,13 +41,18 @@ def pseudo_inverse(backend: Any, a: Array) -> Array:
 def unit_inverse(backend: Any, a: Array) -> Array:
     """Return the pseudo-inverse of a / |a| (..., d, m), and below it a row that holds |a|.
 
-    Singular values below 10 max(m, d) eps of the largest count as zero.
+    Singular values below 10 max(m, d) eps of the largest count as zero. A matrix with an entry that
+    is not finite gets |a| = NaN: factorizations refuse those, or all of a batch for one.
     """
     xp = backend.namespace
     square = xp.sum(magnitude(xp, a), axis=(-2, -1), keepdims=True)
-    norm = as_dtype(xp, xp.sqrt(xp.where(square > 0, square, xp.ones_like(square))), a.dtype)
+    sound = xp.isfinite(square)
+    a = xp.where(sound, a, xp.zeros_like(a))
+    square = xp.where(sound & (square > 0), square, xp.ones_like(square))
+    norm = as_dtype(xp, xp.sqrt(square), a.dtype)
     info = float_info(real_dtype(xp, a.dtype))
     eps = info.eps if info is not None else 2.0**-52
     inverse = xp.linalg.pinv(a / norm, rtol=10.0 * max(a.shape[-2:]) * eps)
+    norm = xp.where(sound, norm, xp.full_like(norm, float("nan")))
     row = norm + xp.zeros_like(inverse[..., :1, :])
     return xp.concat([inverse, row], axis=-2)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import pi
 from typing import Any
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_dtype, check_integer, check_number, narrow, widen
 from ..backend import backend_named, backend_of
 from ..random import sampler
 from ..trees import register_dataclass
 from ._numbers import check_numbers, identity
 from ._rotations import block_diagonal, pair_angles
+from ._sizes import check_dim
 
 __all__ = ["KINDS", "Context", "ContextSampler", "companion"]
 
@@ -160,12 +161,9 @@ class ContextSampler:
     def __post_init__(self) -> None:
         """Check the numbers."""
         check_choice("kind", self.kind, KINDS)
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 1:
-            raise ValueError(f"`dim` must be a positive integer; got dim={self.dim!r}")
-        if self.kind == "rotation" and self.dim % 2:
-            raise ValueError(f"`dim` must be even for rotations; got dim={self.dim}")
+        check_dim(self.dim, even=self.kind == "rotation")
         check_number("concentration", self.concentration, minimum=1.0)
-        check_number("radius", self.radius, above=0.0)
+        check_number("radius", self.radius, above=0.0, maximum=1e300)
 
     def sample(self, n: int, rng: Any, *, like: Any = None) -> Context:
         """Return `n` contexts.
@@ -189,21 +187,25 @@ class ContextSampler:
         Raises
         ------
         TypeError
-            If `rng` is not understood.
+            If `rng` is not understood, `n` no integer, or `like` no floating array.
         ValueError
             If `n` is negative.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"`n` must be a non-negative integer; got n={n!r}")
+        n = check_integer("n", n, minimum=0)
         like = _array_of(rng) if like is None else like
+        xp, dtype = backend_of(like).namespace, like.dtype
+        info = check_dtype("like", like)
+        like = widen(xp, like, info)  # no library factors matrices of half precision
         draw = sampler(rng, like)
         if self.kind in _BY_ANGLES:
             count = self.dim // 2 if self.kind == "rotation" else self.dim
             angles = draw.uniform((n, count)) * (2.0 * pi / self.concentration)
-            return Context(self.kind, angles=angles)
+            return Context(self.kind, angles=narrow(xp, angles, info, dtype))
         if self.kind == "orthogonal":
-            return Context(self.kind, matrix=self.radius * self._haar(draw, n, like))
-        return Context(self.kind, matrix=self._stable(draw, n, like))
+            matrix = self.radius * self._haar(draw, n, like)
+        else:
+            matrix = self._stable(draw, n, like)
+        return Context(self.kind, matrix=narrow(xp, matrix, info, dtype))
 
     def _haar(self, draw: Any, n: int, like: Array) -> Array:
         """Q diag(sign(diag R)) of a Gaussian matrix (Mezzadri 2007, math-ph/0609050)."""
@@ -269,6 +271,8 @@ def companion(coefficients: Array, /) -> Context:
     ------
     TypeError
         If the array is not floating.
+    ValueError
+        If there is no coefficient.
 
     Notes
     -----
@@ -281,6 +285,10 @@ def companion(coefficients: Array, /) -> Context:
     [[1.0, 1.0], [1.0, 0.0]]
     """
     numbers = check_numbers("coefficients", coefficients)
+    if coefficients.ndim == 0 or coefficients.shape[-1] == 0:
+        raise ValueError(
+            f"`coefficients` must have shape (..., p) with p > 0; got {tuple(coefficients.shape)}"
+        )
     xp, order = numbers.backend.namespace, coefficients.shape[-1]
     device = numbers.backend.device_of(coefficients)
     shift = xp.eye(order - 1, order, dtype=coefficients.dtype, device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..arrays import check_choice, check_number, dtype_name
+from ..arrays import check_choice, check_integer, check_number, dtype_name
 from ..backend import backend_of
 from ..parameters import check_array, known_to
 from ..trees import register_dataclass
@@ -104,8 +104,7 @@ class ARLeastSquares:
         check_choice("method", self.method, METHODS)
         if self.method == "rls" and ridge == 0.0:
             raise ValueError("`ridge` must be above 0 for the method rls; got ridge=0")
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"`steps` must be a positive integer; got steps={self.steps!r}")
+        check_integer("steps", self.steps, minimum=1)
         if self.step_size is not None and not hasattr(self.step_size, "dtype"):
             check_number("step_size", self.step_size, above=0.0)
 
@@ -159,11 +158,12 @@ class ARLeastSquares:
         Raises
         ------
         TypeError
-            If `token` is of another library.
+            If `token` is of another library, or not floating.
         ValueError
             If its dimension differs.
         """
         backend = backend_of(state.matrix, token)
+        check_numbers("token", token)
         if token.ndim == 0 or token.shape[-1] != state.matrix.shape[-1]:
             raise ValueError(
                 f"`token` must have shape (..., {state.matrix.shape[-1]}); got {tuple(token.shape)}"
@@ -192,11 +192,12 @@ class ARLeastSquares:
 
         Raises
         ------
+        TypeError
+            If `n` is no integer.
         ValueError
             If `n` is below 1.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"`n` must be a positive integer; got n={n!r}")
+        n = check_integer("n", n, minimum=1)
         backend = backend_of(state.matrix)
         xp = backend.namespace
 

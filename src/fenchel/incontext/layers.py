@@ -150,6 +150,8 @@ class DiagonalMultiHead:
 
     def __post_init__(self) -> None:
         """Check the shapes."""
+        for name, x in (("A", self.A), ("B", self.B)):
+            check_numbers(name, x)
         shapes = tuple(self.A.shape), tuple(self.B.shape)
         if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
             raise ValueError(f"`A` and `B` must have one shape (heads, dim); got {shapes}")

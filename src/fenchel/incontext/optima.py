@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from math import pi
 from typing import Any
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ._positions import LOSS_KINDS
-from .population import augmented_population_loss, check_dim, check_lengths
+from ._sizes import check_dim, check_lengths
+from .population import augmented_population_loss
 from .tokens import FIRST
 
 __all__ = [
@@ -103,7 +104,7 @@ def minimum_loss(*, kind: str, dim: int, heads: int) -> float:
     """
     check_choice("kind", kind, LOSS_KINDS)
     check_dim(dim, even=kind == "rotation")
-    _check_heads(heads, 0)
+    heads = check_integer("heads", heads, minimum=0)
     return float(max(dim - (heads if kind == "unitary" else 2 * heads), 0))
 
 
@@ -148,8 +149,10 @@ def optimal_diagonal_heads(
 
     check_choice("kind", kind, LOSS_KINDS)
     check_dim(dim, even=kind == "rotation")
-    _check_heads(heads, 1)
-    (length,) = check_lengths(length)
+    heads, length = (
+        check_integer("heads", heads, minimum=1),
+        check_integer("length", length, minimum=2),
+    )
     rows, p = np.zeros((heads, dim)), np.zeros(length)
     p[-1] = 1.0
     if kind == "unitary" or heads >= dim:
@@ -196,15 +199,9 @@ def positional_quadratic(T: int, *, concentration: float = 1.0) -> tuple[Array, 
     """
     import numpy as np
 
-    if isinstance(T, bool) or not isinstance(T, int) or T < 2:
-        raise ValueError(f"`T` must be an integer of at least 2; got T={T!r}")
-    width = 2.0 * pi / check_number("concentration", concentration, minimum=1.0)
+    T = check_integer("T", T, minimum=2)
+    width = 2.0 * pi / check_number("concentration", concentration, minimum=1.0, maximum=1e300)
     lags = np.arange(T)[:, None] - np.arange(T)
     # E cos(k phi) = sin(k w) / (k w); NumPy's sinc has the pi inside
     gram = np.sinc(2.0 * lags * width / pi)
     return gram, gram[:, -1].copy()
-
-
-def _check_heads(heads: int, least: int) -> None:
-    if isinstance(heads, bool) or not isinstance(heads, int) or heads < least:
-        raise ValueError(f"`heads` must be an integer of at least {least}; got heads={heads!r}")

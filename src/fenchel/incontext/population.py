@@ -10,6 +10,7 @@ from ..backend import backend_of
 from ..parameters import known_to
 from ._monomials import residual_map
 from ._positions import Positions, check_positions
+from ._sizes import check_dim, check_lengths
 from .tokens import FIRST
 
 __all__ = [
@@ -274,22 +275,3 @@ def _augmented(
 
     maps = [tuple(map(carried, residual_map(t, dim, first))) for t in lengths]
     return xp, known_to(backend, a), known_to(backend, b), maps
-
-
-def check_lengths(length: int | Iterable[int]) -> tuple[int, ...]:
-    """Return lengths of prefixes as a tuple; each must be at least 2."""
-    lengths = (length,) if isinstance(length, int) else tuple(length)
-    if not lengths:
-        raise ValueError("`length` must hold at least one length; got none")
-    for t in lengths:
-        if isinstance(t, bool) or not isinstance(t, int) or t < 2:
-            raise ValueError(f"`length` must be at least 2; got length={t!r}")
-    return lengths
-
-
-def check_dim(dim: int, *, even: bool = False) -> None:
-    """Raise ValueError unless `dim` is a positive integer."""
-    if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-        raise ValueError(f"`dim` must be a positive integer; got dim={dim!r}")
-    if even and dim % 2:
-        raise ValueError(f"`dim` must be even for rotations; got dim={dim}")

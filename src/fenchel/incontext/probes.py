@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..arrays import check_dtype
 from ..autodiff import jvp
 from ..backend import backend_of
 from ._numbers import as_dtype, check_length, check_numbers, conj, is_complex, reduce_last
@@ -60,9 +61,9 @@ def probe(
     Raises
     ------
     TypeError
-        If `s` is not floating.
+        If `s` is not floating, or `model` no function.
     ValueError
-        If `s` has fewer than two tokens, or the predictions another shape.
+        If `s` has no sequence or fewer than two tokens, or the predictions another shape.
 
     Notes
     -----
@@ -80,6 +81,10 @@ def probe(
     """
     xp = check_numbers("s", s).backend.namespace
     check_length("s", s, 2)
+    if 0 in tuple(s.shape):
+        raise ValueError(f"`s` must hold a sequence; got shape {tuple(s.shape)}")
+    if not callable(model):
+        raise TypeError(f"`model` must be a function; got {type(model).__qualname__}")
     found = model(s)
     if found.ndim == s.ndim:
         found = found[..., -1, :]
@@ -183,9 +188,9 @@ def head_gram(A: Array, B: Array, p: Array) -> Array:
     Raises
     ------
     TypeError
-        If the arrays are of several libraries.
+        If the arrays are not real floating, or of several libraries.
     ValueError
-        If A and B differ in shape.
+        If A and B differ in shape, or p is empty.
 
     Notes
     -----
@@ -199,10 +204,14 @@ def head_gram(A: Array, B: Array, p: Array) -> Array:
     """
     backend = backend_of(A, B, p)
     xp = backend.namespace
+    for name, x in (("A", A), ("B", B), ("p", p)):
+        check_dtype(name, x)
     if A.ndim != 2 or tuple(A.shape) != tuple(B.shape):
         raise ValueError(
             f"`A` and `B` must have one shape (heads, dim); got {tuple(A.shape)}, {tuple(B.shape)}"
         )
+    if p.ndim not in (1, 2) or 0 in tuple(p.shape):
+        raise ValueError(f"`p` must have shape (T,) or (T, T), T > 0; got {tuple(p.shape)}")
     last = p[-1] if p.ndim == 1 else p[-1, -1]
     return xp.matmul(A, xp.matrix_transpose(B)) * as_dtype(xp, last, A.dtype)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from ..arrays import check_choice, check_number, float_info
+from ..arrays import check_choice, check_integer, check_number, dtype_name, float_info
 from ..backend import backend_of
 from ..contract import compiled
 from ..parameters import check_array, known_to
 from ..random import sampler
-from ._numbers import as_dtype, identity, real_dtype
+from ._numbers import as_dtype, check_numbers, identity, is_complex, real_dtype
 from ._rotations import phase_cos_sin, rotate_pairs
 from .contexts import Context, as_complex
 
@@ -47,7 +47,8 @@ def simulate_ar(
     Raises
     ------
     TypeError
-        If `start` is of another library.
+        If `start` is of another library, not floating, or complex for real tokens; if `context` is
+        no `Context`, or a number none.
     ValueError
         If `T` is below 1, `start` is unknown or does not fit, `noise` is negative, or `rng` is
         missing.
@@ -70,9 +71,10 @@ def simulate_ar(
            [ 0.,  1.],
            [-1.,  0.]])
     """
-    if isinstance(T, bool) or not isinstance(T, int) or T < 1:
-        raise ValueError(f"`T` must be a positive integer; got T={T!r}")
-    scale = check_number("noise", noise, minimum=0.0)
+    T = check_integer("T", T, minimum=1)
+    if not isinstance(context, Context):
+        raise TypeError(f"`context` must be a Context; got {type(context).__qualname__}")
+    scale = check_number("noise", noise, minimum=0.0, maximum=1e300)
     given = context.matrix if context.angles is None else context.angles
     arrays = (given,) if isinstance(start, str) else (given, start)
     backend = backend_of(*arrays)
@@ -100,6 +102,9 @@ def _first(backend: Any, context: Context, start: Any, dtype: Any, draw: Any) ->
     size = sqrt(context.dim) if context.angles is None else 1.0
     if not isinstance(start, str):
         check_array("start", start, backend)
+        check_numbers("start", start)
+        if is_complex(start) and real_dtype(xp, dtype) == dtype:
+            raise TypeError(f"`start` must be real where tokens are; got {dtype_name(start)}")
         start = as_dtype(xp, known_to(backend, start), dtype)
         if start.ndim == 0 or start.shape[-1] != context.dim:
             raise ValueError(

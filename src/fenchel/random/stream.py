@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import pi, prod
 from typing import Any
 
-from ..arrays import check_dtype, narrow
+from ..arrays import check_dtype, check_integer, narrow
 from ..backend import backend_of
 from ..trees import register_dataclass
 from .philox import philox_words, working_dtype
@@ -43,9 +43,9 @@ class RandomStream:
     Raises
     ------
     TypeError
-        If the seed is not an integer.
+        If a number is not an integer.
     ValueError
-        If a number is out of range.
+        If one is out of range.
 
     Notes
     -----
@@ -66,12 +66,14 @@ class RandomStream:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise TypeError(f"`seed` must be an integer; got {type(self.seed).__qualname__}")
+        if type(self.seed) is not int:
+            object.__setattr__(self, "seed", check_integer("seed", self.seed, minimum=0))
         for name, bits in (("seed", 64), ("step", 32), ("slot", 32), ("stream", 32)):
             value = getattr(self, name)
             if isinstance(value, int) and not 0 <= value < 2**bits:
                 raise ValueError(f"`{name}` must be in [0, 2^{bits}); got {name}={value}")
+            if isinstance(value, float):
+                raise TypeError(f"`{name}` must be an integer; got float")
 
     def next(self) -> RandomStream:
         """Return the stream of the next step."""
@@ -82,7 +84,15 @@ class RandomStream:
 
         Meant for the first stream of a seed: the streams are numbered from its number times
         `count` plus 1 on.
+
+        Raises
+        ------
+        TypeError
+            If `count` is no integer.
+        ValueError
+            If it is negative.
         """
+        count = check_integer("count", count, minimum=0)
         first = self.stream * count + 1
         return tuple(replace(self, stream=first + i) for i in range(count))
 
@@ -150,11 +160,15 @@ class RandomStream:
 
     def _lead(self) -> Shape:
         """Shape of the position: () for one stream."""
-        shapes = {tuple(getattr(place, "shape", ())) for place in (self.step, self.stream)}
-        return max(shapes, key=len)
+        step, stream = (tuple(getattr(place, "shape", ())) for place in (self.step, self.stream))
+        if step and stream and step != stream:
+            raise ValueError(f"`step` must have the shape of `stream`, {stream}; got {step}")
+        return step or stream
 
     def _count(self, shape: Shape) -> int:
         """Return how many numbers each stream draws."""
+        if not isinstance(shape, tuple | list):
+            raise TypeError(f"`shape` must be a tuple; got {type(shape).__qualname__}")
         lead = self._lead()
         if tuple(shape[: len(lead)]) != lead:
             raise ValueError(

@@ -102,13 +102,12 @@ def check_weights(heads: Heads, weights: Array) -> Array:
     ValueError
         If their shape does not fit.
     """
-    numbers, length = heads.numbers, heads.q.shape[-2]
+    length = heads.q.shape[-2]
+    weights = _companion("weights", heads.numbers, weights, (length, length))
     given = tuple(weights.shape)
-    if given[-2:] != (length, length):
-        raise ValueError(f"`weights` must have shape (..., {length}, {length}); got {given}")
     if broadcast_shapes("weights", given[:-2], heads.batch) != heads.batch:
         raise ValueError(f"`weights` must broadcast over the batch {heads.batch}; got {given}")
-    return _companion("weights", numbers, weights)
+    return weights
 
 
 def check_state(heads: Heads, state: Array) -> Array:
@@ -121,18 +120,19 @@ def check_state(heads: Heads, state: Array) -> Array:
     ValueError
         If its shape does not fit.
     """
-    wanted, given = (heads.q.shape[-1], heads.v.shape[-1]), tuple(state.shape)
-    if given[-2:] != wanted:
-        raise ValueError(f"`initial_state` must have shape (..., d, m) = {wanted}; got {given}")
-    broadcast_shapes("initial_state", given[:-2], heads.batch)
-    state = _companion("initial_state", heads.numbers, state)
+    wanted = (heads.q.shape[-1], heads.v.shape[-1])
+    state = _companion("initial_state", heads.numbers, state, wanted)
+    broadcast_shapes("initial_state", tuple(state.shape[:-2]), heads.batch)
     return as_dtype(heads.numbers.backend.namespace, state, heads.numbers.inner)
 
 
-def _companion(name: str, numbers: Numbers, x: Array) -> Array:
-    """An argument beside the heads: real, or complex like them; in their precision."""
+def _companion(name: str, numbers: Numbers, x: Array, last: Shape) -> Array:
+    """Matrices beside the heads: real, or complex like them; in their precision."""
     xp = numbers.backend.namespace
     check_array(name, x, numbers.backend)
+    if tuple(x.shape[-2:]) != last:
+        sizes = ", ".join(map(str, last))
+        raise ValueError(f"`{name}` must have shape (..., {sizes}); got {tuple(x.shape)}")
     check_numbers(name, x)
     if is_complex(x) and x.dtype != numbers.dtype:
         raise TypeError(f"`{name}` must be real, or of the dtype of `q`; got {dtype_name(x)}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...arrays import check_choice, check_number
+from ...arrays import check_choice, check_integer, check_number
 from ...parameters import known_to
 from .._numbers import as_dtype, is_complex, real_dtype
 from . import _forms, _weighted
-from ._arguments import Heads, check_heads, check_state, check_weights
+from ._arguments import Heads, broadcast_shapes, check_heads, check_state, check_weights
 
 __all__ = ["causal_linear_attention"]
 
@@ -89,9 +89,10 @@ def causal_linear_attention(
 
     Notes
     -----
-    Half types are summed in float32. A sequence streamed in pieces, with the state handed on, gives
-    what one call gives; the state has d m numbers however long the past is. Sums grow like T: scale
-    by 1/T, or the weights, where that matters.
+    Half types are summed in float32. An output before a token that is not finite is not touched by
+    it in the recurrent form; in the others it may become NaN. A sequence streamed in pieces, with
+    the state handed on, gives what one call gives; the state has d m numbers however long the past
+    is. Sums grow like T: scale by 1/T, or the weights, where that matters.
 
     *Derivatives*: smooth (linear in `v` and `weights`, bilinear in `q` and `k`), of every order, in
     every mode; complex arguments as each library differentiates them.
@@ -109,8 +110,7 @@ def causal_linear_attention(
     [1.0, 2.0, 3.0, 4.0]
     """
     check_choice("method", method, _METHODS)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"`chunk` must be a positive integer; got chunk={chunk!r}")
+    chunk = check_integer("chunk", chunk, minimum=1)
     others = tuple(x for x in (weights, scale, initial_state) if hasattr(x, "dtype"))
     heads = check_heads(q, k, v, mask, *others)
     length = q.shape[-2]
@@ -143,6 +143,9 @@ def _scaled(heads: Heads, out: Array, scale: Any) -> Array:
         factor = check_number("scale", scale)
         return numbers.narrow(out if factor == 1.0 else out * factor)
     xp = numbers.backend.namespace
+    shape, given = tuple(out.shape), tuple(scale.shape)
+    if broadcast_shapes("scale", given, shape) != shape:
+        raise ValueError(f"`scale` must broadcast to the output {shape}; got shape {given}")
     scale = known_to(numbers.backend, scale)
     if not is_complex(scale):
         scale = as_dtype(xp, scale, real_dtype(xp, numbers.inner))

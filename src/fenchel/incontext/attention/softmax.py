@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from ...arrays import check_number
+from ...arrays import check_number, dtype_name
 from ...operators import softmax
 from .._numbers import is_complex
-from ._arguments import check_heads
+from ._arguments import Heads, check_heads
 
 __all__ = ["causal_softmax_attention", "positional_weights"]
 
@@ -55,15 +55,8 @@ def causal_softmax_attention(
     [1.0, 2.0]
     """
     heads = check_heads(q, k, v, mask)
-    if is_complex(q):
-        raise TypeError(f"`q` must have a real dtype for softmax scores; got {q.dtype}")
-    numbers, xp = heads.numbers, heads.numbers.backend.namespace
-    factor = 1.0 / sqrt(q.shape[-1]) if scale is None else check_number("scale", scale)
-    scores = factor * xp.matmul(heads.q, xp.matrix_transpose(heads.k))
-    seen = _causal(xp, scores)
-    if heads.mask is not None:
-        seen = seen & xp.expand_dims(heads.mask, axis=-2) & xp.expand_dims(heads.mask, axis=-1)
-    return numbers.narrow(xp.matmul(softmax(scores, where=seen), heads.v))
+    shares = _shares(heads, scale)
+    return heads.numbers.narrow(heads.numbers.backend.namespace.matmul(shares, heads.v))
 
 
 def positional_weights(q: Array, k: Array, /, *, scale: float | None = None) -> Array:
@@ -101,12 +94,22 @@ def positional_weights(q: Array, k: Array, /, *, scale: float | None = None) -> 
     [[1.0, 0.0], [0.5, 0.5]]
     """
     heads = check_heads(q, k, k, None)
+    return heads.numbers.narrow(_shares(heads, scale))
+
+
+def _shares(heads: Heads, scale: float | None) -> Array:
+    """Softmax of the scores of the past, of shape (..., T, T)."""
+    q, xp = heads.q, heads.numbers.backend.namespace
     if is_complex(q):
-        raise TypeError(f"`q` must have a real dtype for softmax scores; got {q.dtype}")
-    xp = heads.numbers.backend.namespace
-    factor = 1.0 / sqrt(q.shape[-1]) if scale is None else check_number("scale", scale)
-    scores = factor * xp.matmul(heads.q, xp.matrix_transpose(heads.k))
-    return heads.numbers.narrow(softmax(scores, where=_causal(xp, scores)))
+        raise TypeError(f"`q` must have a real dtype for softmax scores; got {dtype_name(q)}")
+    factor = 1.0 / sqrt(max(q.shape[-1], 1)) if scale is None else check_number("scale", scale)
+    scores = factor * xp.matmul(q, xp.matrix_transpose(heads.k))
+    if scores.shape[-1] == 0:
+        return scores
+    seen = _causal(xp, scores)
+    if heads.mask is not None:
+        seen = seen & xp.expand_dims(heads.mask, axis=-2) & xp.expand_dims(heads.mask, axis=-1)
+    return softmax(scores, where=seen)
 
 
 def _causal(xp: Any, scores: Array) -> Array:
