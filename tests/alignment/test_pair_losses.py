@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from fenchel import backend_of, grad
+from fenchel import grad
 from fenchel.alignment import (
     divergence_score,
     pair_loss,
     pair_loss_grad,
     pair_loss_names,
-    register_pair_loss,
 )
 from tests.alignment import oracles
 from tests.alignment.programs import whole
@@ -337,37 +336,6 @@ def test_population_minimisers(name):
     assert expected(best) < expected(best + 0.01 * rng.normal(size=n))
 
 
-def test_registered_losses(xp):
-    exponential = lambda a, b, beta: (b - a) ** 3 * beta
-    assert register_pair_loss("cubic", exponential) is exponential
-    try:
-        found = pair_loss("cubic", xp.array(A), xp.array(B), beta=0.5, prob=0.75, reduction="none")
-        wanted = 0.25 * (B - A) ** 3
-        assert_allclose(xp.numpy(found), wanted, rtol=1e-12)
-        slopes = pair_loss_grad("cubic", xp.array(A), xp.array(B), beta=0.5)
-        assert_allclose(xp.numpy(slopes[0]), -1.5 * (B - A) ** 2, rtol=1e-12)
-    finally:
-        from fenchel.alignment.pair_losses import registry
-
-        registry._ADDED.clear()
-    with pytest.raises(ValueError, match="built-in"):
-        register_pair_loss("dpo", exponential)
-    with pytest.raises(TypeError, match="callable"):
-        register_pair_loss("mine", 3)
-
-
-def test_half_types_are_computed_in_float32(xp):
-    if xp.name in ("strict", "strict-device1"):
-        pytest.skip("the strict library has no half types")
-    a = xp.array(A.astype(np.float16), np.float16)
-    b = xp.array(B.astype(np.float16), np.float16)
-    found = pair_loss("dpo", a, b, beta=0.3, reduction="none")
-    assert xp.numpy(found).dtype == np.float16
-    wide = [x.astype(np.float16).astype(np.float32) for x in (A, B)]
-    wanted = pair_loss("dpo", *wide, beta=0.3, reduction="none").astype(np.float16)
-    assert_allclose(xp.numpy(found), wanted, rtol=1e-3)
-
-
 def test_divergence_scores():
     rho = np.asarray([-2.0, 0.0, 1.5])
     # f'(u) at u = e^rho, up to a constant: u log u, -log u, the Jensen-Shannon generator.
@@ -386,56 +354,3 @@ def test_divergence_scores():
         divergence_score(rho, divergence="alpha")
     with pytest.raises(ValueError, match="divergence"):
         divergence_score(rho, divergence="total variation")
-
-
-def test_errors(xp):
-    a, b = xp.array(A), xp.array(B)
-    bad = {
-        "beta": [{"beta": 0.0}, {"beta": -1.0}, {"beta": float("nan")}],
-        "prob": [{"prob": -0.1}, {"prob": 1.1}, {"prob": xp.array(np.full(6, 1.5))}],
-        "label_smoothing": [{"label_smoothing": 1.5}, {"label_smoothing": -0.1}],
-        "len_chosen": [{"len_chosen": a}],
-        "reduction": [{"reduction": "max"}],
-    }
-    for name, cases in bad.items():
-        for options in cases:
-            with pytest.raises(ValueError, match=f"`{name}`"):
-                pair_loss("dpo", a, b, **{"beta": 0.5, **options})
-    for name, noise in (("robust", 0.5), ("exo", 0.0), ("exo", 1.0)):
-        with pytest.raises(ValueError, match="label_smoothing"):
-            pair_loss(name, a, b, beta=0.5, label_smoothing=noise)
-    with pytest.raises(ValueError, match=r"dpo.*ipo.*slic"):
-        pair_loss("no such loss", a, b, beta=0.5)
-    with pytest.raises(ValueError, match="len_chosen"):
-        pair_loss("sigmoid_norm", a, b, beta=0.5)
-    with pytest.raises(ValueError, match="rho_rejected"):
-        pair_loss("dpo", a, b[:3], beta=0.5)
-    infinite = xp.array(np.full(6, -np.inf))
-    with pytest.raises(ValueError, match="rho_chosen"):
-        pair_loss("dpo", infinite, infinite, beta=0.5)
-    with pytest.raises(TypeError):
-        pair_loss("dpo", [0.1], b, beta=0.5)
-    with pytest.raises(TypeError, match="floating"):
-        pair_loss("dpo", xp.array(np.ones(6, int)), xp.array(np.ones(6, int)), beta=0.5)
-
-
-def test_no_pairs(xp):
-    empty = xp.array(np.zeros(0))
-    assert pair_loss("dpo", empty, empty, beta=0.5, reduction="none").shape == (0,)
-    assert float(pair_loss("dpo", empty, empty, beta=0.5, reduction="sum")) == 0.0
-    with pytest.raises(ValueError, match="no pairs"):
-        pair_loss("dpo", empty, empty, beta=0.5)
-
-
-def test_in_jit_wrong_values_are_not_numbers():
-    jax = pytest.importorskip("jax")
-    loss = jax.jit(lambda a, b: pair_loss("dpo", a, b, beta=0.5, reduction="none"))
-    a = jax.numpy.asarray([-np.inf, 1.0])
-    found = np.asarray(loss(a, jax.numpy.asarray([-np.inf, 0.0])))
-    assert np.isnan(found[0]) and np.isfinite(found[1])
-
-
-def test_names_of_peers():
-    for alias, name in (("sigmoid", "dpo"), ("hinge", "slic"), ("sppo_hard", "sppo")):
-        assert_allclose(value(alias, A, B, beta=0.2), value(name, A, B, beta=0.2), rtol=0)
-    assert backend_of(value("dpo", A, B, beta=0.1)).name == "numpy"

@@ -20,5 +20,4 @@ def weighted(weight: Any, value: Array) -> Array:
     if isinstance(weight, float):
         return weight * value if weight != 0.0 else xp.zeros_like(value)
     gone = (weight == 0) & (xp.abs(value) == float("inf"))
-    zero = xp.zeros_like(value)
-    return xp.where(gone, zero, xp.multiply(weight, xp.where(gone, zero, value)))
+    return xp.multiply(weight, xp.where(gone, xp.zeros_like(value), value))

@@ -30,6 +30,8 @@ class PairLoss:
         Whether it takes ``label_smoothing`` itself: a number that it checks.
     lengths
         Whether it must be given lengths.
+    options
+        Names of the further options that it takes; None for whatever its function takes.
     aliases
         Other names.
     """
@@ -40,4 +42,5 @@ class PairLoss:
     labels: bool = False
     noise: bool = False
     lengths: bool = False
+    options: tuple[str, ...] | None = ()
     aliases: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from ...backend import namespace
@@ -25,22 +26,19 @@ class Rule:
 
     def __init__(
         self,
-        slopes: Callable[[Array, Array], tuple[Array, Array]],
-        value: Callable[[Array, Array], Array],
+        slopes: Callable[[Array, Array], tuple[Array, ...]],
+        rows: Callable[[Array, Array], Array],
         reduction: str,
     ) -> None:
-        self.slopes, self.value, self.reduction = slopes, value, reduction
+        self.slopes, self.rows, self.reduction = slopes, rows, reduction
 
     def forward(self, a: Array, b: Array) -> tuple[Array, Any]:
         """Return the loss; nothing is saved but the inputs."""
-        return self.value(a, b), ()
+        return reduced(self.rows(a, b), self.reduction), ()
 
     def pullback(self, cotangent: Array, inputs: Any, saved: Any) -> tuple[Array, Array]:
         """Return the slopes times what comes from above."""
         first, second = self.slopes(*inputs)
         if self.reduction == "mean":
-            count = 1
-            for length in first.shape:
-                count *= length
-            cotangent = cotangent / count
+            cotangent = cotangent / prod(first.shape)
         return cotangent * first, cotangent * second

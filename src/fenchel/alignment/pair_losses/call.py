@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
-from ...arrays import FloatInfo, check_choice, check_dtype, check_number, narrow, widen
-from ...backend import backend_of, namespace
+from ...arrays import check_choice, narrow
+from ...backend import backend_of
 from ...kernels import eager_rule
-from ...parameters import check_array, known_to
+from ...parameters import known_to
+from ._pairs import Pairs, read_pairs, refuse_same_infinity
 from ._pieces import weighted
 from ._record import PairLoss
 from ._rule import Rule, reduced
@@ -17,22 +17,6 @@ from .registry import find
 __all__ = ["pair_loss", "pair_loss_grad"]
 
 Array = Any
-
-_INF = float("inf")
-
-
-class Pairs(NamedTuple):
-    """Checked pairs, in the dtype that is computed in."""
-
-    backend: Any
-    info: FloatInfo
-    dtype: Any
-    chosen: Array
-    rejected: Array
-    lengths: tuple[Any, Any]  # None, or at least 1
-    beta: Any
-    prob: Any  # number or array: that the chosen response is the better one
-    options: dict[str, Any]
 
 
 def pair_loss(
@@ -113,24 +97,47 @@ def pair_loss(
     """
     check_choice("reduction", reduction, ("mean", "sum", "none"))
     loss = find(name)
-    pairs = _prepare(
-        name, loss, rho_chosen, rho_rejected, beta, prob, label_smoothing,
-        (len_chosen, len_rejected), options,
+    pairs = read_pairs(
+        name, loss, rho_chosen, rho_rejected, beta=beta, prob=prob, options=options,
+        label_smoothing=label_smoothing, len_chosen=len_chosen, len_rejected=len_rejected,
     )  # fmt: skip
     if reduction == "mean" and 0 in pairs.chosen.shape:
         raise ValueError(
             "`reduction` must be none or sum where there are no pairs; got mean of none"
         )
+    # A loss of differences is NaN where both are infinite: it can be looked at late, where the
+    # library does not warn (as NumPy does).
+    native = pairs.backend.native_autodiff
+    late = native and loss.difference and reduction != "none" and not pairs.traced
+    pairs = pairs if late else refuse_same_infinity(pairs)
+    value = _value(pairs, loss, reduction)
+    if late and _is_nan(pairs.backend, value):
+        refuse_same_infinity(pairs)
+    return narrow(pairs.backend.namespace, value, pairs.info, pairs.dtype)
+
+
+def _value(pairs: Pairs, loss: PairLoss, reduction: str) -> Array:
+    """Return the loss, with its derivatives by the closed slopes where these can serve."""
 
     def formula(a: Array, b: Array) -> Array:
-        return reduced(_mixed(_known(pairs, a), loss, *_normalised(pairs, a, b)), reduction)
+        return reduced(_rows(_at(pairs, a, b), loss), reduction)
 
-    found = None
-    if loss.slopes is not None and _constant(pairs):
-        rule = Rule(lambda a, b: _slopes(pairs, loss, a, b), formula, reduction)
+    if loss.slopes is not None and pairs.fixed:
+        rule = Rule(
+            lambda a, b: _slopes(pairs._replace(chosen=a, rejected=b), loss),
+            lambda a, b: _rows(pairs._replace(chosen=a, rejected=b), loss),
+            reduction,
+        )
         found = eager_rule(pairs.backend, rule, formula, pairs.chosen, pairs.rejected)
-    value = formula(pairs.chosen, pairs.rejected) if found is None else found
-    return narrow(pairs.backend.namespace, value, pairs.info, pairs.dtype)
+        if found is not None:
+            return found
+    return formula(pairs.chosen, pairs.rejected)
+
+
+def _is_nan(backend: Any, value: Array) -> bool:
+    """Whether a number is known, and NaN."""
+    plain = backend.stop_gradient(value)
+    return not backend.is_traced(plain) and bool(plain != plain)
 
 
 def pair_loss_grad(
@@ -180,29 +187,48 @@ def pair_loss_grad(
     [-0.25, 0.25]
     """
     loss = find(name)
-    pairs = _prepare(
-        name, loss, rho_chosen, rho_rejected, beta, prob, label_smoothing,
-        (len_chosen, len_rejected), options,
+    pairs = read_pairs(
+        name, loss, rho_chosen, rho_rejected, beta=beta, prob=prob, options=options,
+        label_smoothing=label_smoothing, len_chosen=len_chosen, len_rejected=len_rejected,
     )  # fmt: skip
     xp = pairs.backend.namespace
-    slopes = _slopes(pairs, loss, pairs.chosen, pairs.rejected)
+    pairs = refuse_same_infinity(pairs)
+    slopes = _slopes(_at(pairs, pairs.chosen, pairs.rejected), loss)
     first, second = (narrow(xp, s, pairs.info, pairs.dtype) for s in slopes)
     return first, second
 
 
-def _slopes(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> tuple[Array, Array]:
+def _at(pairs: Pairs, a: Array, b: Array) -> Pairs:
+    """Return the pairs with other log-ratios, and their constants as those know them."""
+    backend = backend_of(a)
+    beta, prob = (
+        value if isinstance(value, float) else known_to(backend, value)
+        for value in (pairs.beta, pairs.prob)
+    )
+    return pairs._replace(chosen=a, rejected=b, beta=beta, prob=prob)
+
+
+def _rows(pairs: Pairs, loss: PairLoss) -> Array:
+    """Return the loss of each pair."""
+    return _mixed(pairs, loss, *_normalised(pairs))
+
+
+def _slopes(pairs: Pairs, loss: PairLoss) -> tuple[Array, ...]:
     """Return the derivatives of each pair's loss in its log-ratios."""
-    a, b = _normalised(pairs, a, b)
+    a, b = _normalised(pairs)
     if loss.slopes is None:
-        rows, pullback = pairs.backend.vjp(lambda a, b: _mixed(_known(pairs, a), loss, a, b), a, b)
-        slopes = pullback(pairs.backend.namespace.ones_like(rows))
+
+        def rows(a: Array, b: Array) -> Array:
+            return _mixed(_at(pairs, a, b), loss, a, b)
+
+        found, pullback = pairs.backend.vjp(rows, a, b)
+        slopes = pullback(pairs.backend.namespace.ones_like(found))
     else:
         slopes = _mixed_slopes(pairs, loss, a, b)
-    first, second = (
+    return tuple(
         slope if length is None else slope / length
         for slope, length in zip(slopes, pairs.lengths, strict=True)
     )
-    return first, second
 
 
 def _mixed(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> Array:
@@ -227,149 +253,16 @@ def _mixed_slopes(pairs: Pairs, loss: PairLoss, a: Array, b: Array) -> tuple[Arr
         first, second = loss.slopes(a, b, beta, **options)
         return first, second
     straight, swapped = loss.slopes(a, b, beta, **options), loss.slopes(b, a, beta, **options)
-    first, second = (
-        weighted(p, one) + weighted(1.0 - p, other)
-        for one, other in zip(straight, swapped[::-1], strict=True)
-    )
-    return first, second
+    first = weighted(p, straight[0]) + weighted(1.0 - p, swapped[1])
+    if loss.difference:
+        return first, -first
+    return first, weighted(p, straight[1]) + weighted(1.0 - p, swapped[0])
 
 
-def _known(pairs: Pairs, a: Array) -> Pairs:
-    """Return the pairs with their other arrays as constants of the trace of `a`."""
-    backend = backend_of(a)
-    beta, prob = (
-        value if isinstance(value, float) else known_to(backend, value)
-        for value in (pairs.beta, pairs.prob)
-    )
-    return pairs._replace(beta=beta, prob=prob)
-
-
-def _normalised(pairs: Pairs, a: Array, b: Array) -> tuple[Array, Array]:
+def _normalised(pairs: Pairs) -> tuple[Array, Array]:
     """Return the log-ratios, per token where lengths are given."""
     first, second = (
         rho if length is None else rho / length
-        for rho, length in zip((a, b), pairs.lengths, strict=True)
+        for rho, length in zip((pairs.chosen, pairs.rejected), pairs.lengths, strict=True)
     )
     return first, second
-
-
-def _constant(pairs: Pairs) -> bool:
-    """Whether nothing but the log-ratios can be differentiated: all else are numbers."""
-    others = (pairs.beta, pairs.prob, *pairs.lengths, *pairs.options.values())
-    return all(value is None or isinstance(value, float | int) for value in others)
-
-
-def _prepare(
-    name: str,
-    loss: PairLoss,
-    a: Array,
-    b: Array,
-    beta: Any,
-    prob: Any,
-    label_smoothing: float,
-    lengths: tuple[Any, Any],
-    options: dict[str, Any],
-) -> Pairs:
-    """Check the arguments of the public functions."""
-    arrays = {k: v for k, v in options.items() if hasattr(v, "shape")}
-    backend = backend_of(a, b, *(v for v in (beta, prob) if v is not None), *arrays.values())
-    options = {**options, **{k: known_to(backend, v) for k, v in arrays.items()}}
-    for label, value in (("rho_chosen", a), ("rho_rejected", b)):
-        check_array(label, value, backend)
-    info, xp = check_dtype("rho_chosen", a), backend.namespace
-    check_dtype("rho_rejected", b)
-    if tuple(a.shape) != tuple(b.shape):
-        raise ValueError(
-            f"`rho_rejected` must have the shape {tuple(a.shape)} of `rho_chosen`; "
-            f"got {tuple(b.shape)}"
-        )
-    if a.dtype != b.dtype:
-        raise TypeError(f"`rho_rejected` must have the dtype {a.dtype}; got {b.dtype}")
-    dtype = a.dtype
-    a, b = (widen(xp, known_to(backend, v), info) for v in (a, b))
-    _refuse_same_infinity(backend, a, b)
-    beta = _positive(backend, beta, a)
-    prob = _probability(backend, prob, a)
-    if loss.noise:
-        options = {**options, "label_smoothing": label_smoothing}
-    else:
-        noise = check_number("label_smoothing", label_smoothing, minimum=0.0, maximum=1.0)
-        prob = prob if noise == 0.0 else prob * (1.0 - noise) + (1.0 - prob) * noise
-    return Pairs(
-        backend, info, dtype, a, b, _read_lengths(name, loss, backend, lengths, a), beta, prob,
-        options,
-    )  # fmt: skip
-
-
-def _positive(backend: Any, beta: Any, a: Array) -> Any:
-    if isinstance(beta, Real):
-        return check_number("beta", beta, above=0.0)
-    beta = _like(backend, "beta", beta, a)
-    _refuse(backend, ~(beta > 0), "beta", "must be above 0; got an entry that is not")
-    return beta
-
-
-def _probability(backend: Any, prob: Any, a: Array) -> Any:
-    if prob is None:
-        return 1.0
-    if isinstance(prob, Real):
-        return check_number("prob", prob, minimum=0.0, maximum=1.0)
-    prob = _like(backend, "prob", prob, a)
-    outside = ~((prob >= 0) & (prob <= 1))
-    _refuse(backend, outside, "prob", "must be in [0, 1]; got an entry outside")
-    return prob
-
-
-def _read_lengths(
-    name: str, loss: PairLoss, backend: Any, lengths: tuple[Any, Any], a: Array
-) -> tuple[Any, Any]:
-    given = [length is not None for length in lengths]
-    if any(given) and not all(given):
-        raise ValueError("`len_chosen` and `len_rejected` must be given together; got one of them")
-    if not any(given):
-        if loss.lengths:
-            raise ValueError(f"`len_chosen` must be given for the loss {name}; got None")
-        return None, None
-    xp = backend.namespace
-    read = [
-        _like(backend, label, length, a)
-        for label, length in zip(("len_chosen", "len_rejected"), lengths, strict=True)
-    ]
-    first, second = (xp.where(length < 1, xp.ones_like(length), length) for length in read)
-    return first, second
-
-
-def _like(backend: Any, name: str, value: Array, a: Array) -> Array:
-    """Return an array that broadcasts to the shape of `a`, in its dtype."""
-    check_array(name, value, backend)
-    xp = backend.namespace
-    if xp.isdtype(value.dtype, ("bool", "complex floating")):
-        raise TypeError(f"`{name}` must be a real number or array; got {value.dtype}")
-    shape, wanted = tuple(value.shape), tuple(a.shape)
-    if len(shape) > len(wanted) or any(
-        m not in (1, n) for m, n in zip(shape[::-1], wanted[::-1], strict=False)
-    ):
-        raise ValueError(f"`{name}` must broadcast to the shape {wanted}; got {shape}")
-    value = known_to(backend, value)
-    return value if value.dtype == a.dtype else xp.astype(value, a.dtype)
-
-
-def _refuse_same_infinity(backend: Any, a: Array, b: Array) -> None:
-    """Raise ValueError if both log-ratios of a pair are the same infinity, where that is known."""
-    a, b = backend.stop_gradient(a), backend.stop_gradient(b)
-    if backend.is_traced(a) or backend.is_traced(b):
-        return
-    xp = namespace(a, b)
-    if bool(xp.all(xp.isfinite(a))):
-        return
-    _refuse(
-        backend, (a == b) & (xp.abs(a) == _INF), "rho_chosen",
-        "must differ from `rho_rejected` where it is infinite; got both infinite of one sign",
-    )  # fmt: skip
-
-
-def _refuse(backend: Any, wrong: Array, name: str, message: str) -> None:
-    """Raise ValueError if an entry is wrong and the values are known."""
-    plain = backend.stop_gradient(wrong)
-    if not backend.is_traced(plain) and bool(backend.namespace.any(plain)):
-        raise ValueError(f"`{name}` {message}")

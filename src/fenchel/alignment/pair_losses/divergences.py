@@ -56,7 +56,7 @@ def divergence_score(
     >>> divergence_score(np.asarray([0.0, 1.0]), divergence="forward_kl").round(3)
     array([0.   , 0.632])
     """
-    info, xp = check_dtype("rho", rho), backend_of(rho).namespace
+    xp, info = backend_of(rho).namespace, check_dtype("rho", rho)
     check_choice("divergence", divergence, _DIVERGENCES)
     if (alpha is None) == (divergence == "alpha"):
         raise ValueError(

@@ -123,7 +123,7 @@ LOSSES = {
     "dpo": PairLoss(dpo, dpo_slopes, aliases=("sigmoid",)),
     "sigmoid_norm": PairLoss(dpo, dpo_slopes, lengths=True),
     "robust": PairLoss(robust, robust_slopes, labels=True, noise=True),
-    "simpo": PairLoss(simpo, simpo_slopes),
+    "simpo": PairLoss(simpo, simpo_slopes, options=("gamma",)),
     "exo": PairLoss(exo, exo_slopes, noise=True, aliases=("exo_pair",)),
-    "discopop": PairLoss(discopop, discopop_slopes),
+    "discopop": PairLoss(discopop, discopop_slopes, options=("temperature",)),
 }

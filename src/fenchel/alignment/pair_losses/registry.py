@@ -32,7 +32,8 @@ def find(name: str) -> PairLoss:
     ValueError
         If there is none.
     """
-    loss = _ADDED.get(name) or _BUILT_IN.get(name)
+    known = isinstance(name, str)
+    loss = (_ADDED.get(name) or _BUILT_IN.get(name)) if known else None
     if loss is None:
         raise ValueError(f"`name` must be one of {', '.join(pair_loss_names())}; got {name!r}")
     return loss
@@ -86,7 +87,7 @@ def register_pair_loss(
     Raises
     ------
     TypeError
-        If `value` is not callable.
+        If `name` is neither, or `value` or `slopes` is not callable.
     ValueError
         If the name is that of a built-in loss.
 
@@ -100,13 +101,16 @@ def register_pair_loss(
     >>> float(pair_loss("exponential", np.asarray([1.0]), np.asarray([1.0]), beta=0.1))
     1.0
     """
-    if not isinstance(name, str):
+    if callable(name):
         return register_pair_loss(name.__name__, name, slopes=slopes)
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be a text or a function; got {type(name).__qualname__}")
     if value is None:
         return lambda function: register_pair_loss(name, function, slopes=slopes)
-    if not callable(value):
-        raise TypeError(f"`value` must be callable; got {type(value).__qualname__}")
+    for argument, function in (("value", value), ("slopes", slopes)):
+        if function is not None and not callable(function):
+            raise TypeError(f"`{argument}` must be callable; got {type(function).__qualname__}")
     if name in _BUILT_IN:
         raise ValueError(f"`name` must not be that of a built-in loss; got {name!r}")
-    _ADDED[name] = PairLoss(value, slopes)
+    _ADDED[name] = PairLoss(value, slopes, difference=False, options=None)
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...arrays import check_number
 from ...backend import backend_of
 from ...special import expit, softplus
 from ._record import PairLoss
@@ -62,48 +63,46 @@ def apo_down_slopes(a: Array, b: Array, beta: Any) -> Slopes:
     return beta * _bump(beta * a) - pair, pair
 
 
-def _reference_point(a: Array, mismatched: Array | None) -> Any:
-    """Return max(0, mean of the log-ratios of mismatched responses), a constant."""
+def kto(a: Array, b: Array, beta: Any, **options: Any) -> Array:
+    """Return w_D (1 - sigma(beta (a - z0))) + w_U (1 - sigma(beta (z0 - b))), arXiv 2402.01306."""
+    zero, desirable, undesirable = _of_kto(a, **options)
+    return desirable * expit(beta * (zero - a)) + undesirable * expit(beta * (b - zero))
+
+
+def kto_slopes(a: Array, b: Array, beta: Any, **options: Any) -> Slopes:
+    """Return -beta w_D sigma'(beta (a - z0)) and beta w_U sigma'(beta (b - z0))."""
+    zero, desirable, undesirable = _of_kto(a, **options)
+    first, second = (beta * _bump(beta * (x - zero)) for x in (a, b))
+    return -desirable * first, undesirable * second
+
+
+def _of_kto(
+    a: Array,
+    *,
+    mismatched: Array | None = None,
+    desirable_weight: float = 1.0,
+    undesirable_weight: float = 1.0,
+) -> tuple[Any, float, float]:
+    """Return z0 = max(0, mean log-ratio of mismatched responses), a constant, and the weights."""
+    weights = (
+        check_number("desirable_weight", desirable_weight, minimum=0.0),
+        check_number("undesirable_weight", undesirable_weight, minimum=0.0),
+    )
     if mismatched is None:
-        return 0.0
+        return 0.0, *weights
+    if 0 in mismatched.shape:
+        raise ValueError(f"`mismatched` must not be empty; got shape {tuple(mismatched.shape)}")
     backend = backend_of(a, mismatched)
     xp = backend.namespace
     mean = xp.mean(backend.stop_gradient(mismatched))
-    return xp.where(mean > 0, mean, 0.0 * mean)
+    return xp.where(mean > 0, mean, 0.0 * mean), *weights
 
 
-def kto(
-    a: Array,
-    b: Array,
-    beta: Any,
-    *,
-    mismatched: Array | None = None,
-    desirable_weight: float = 1.0,
-    undesirable_weight: float = 1.0,
-) -> Array:
-    """Return w_D (1 - sigma(beta (a - z0))) + w_U (1 - sigma(beta (z0 - b))), arXiv 2402.01306."""
-    zero = _reference_point(a, mismatched)
-    undesirable = undesirable_weight * expit(beta * (b - zero))
-    return desirable_weight * expit(beta * (zero - a)) + undesirable
+def _alone(value: Any, slopes: Any, *aliases: str, options: tuple[str, ...] = ()) -> PairLoss:
+    return PairLoss(value, slopes, difference=False, aliases=aliases, options=options)
 
 
-def kto_slopes(
-    a: Array,
-    b: Array,
-    beta: Any,
-    *,
-    mismatched: Array | None = None,
-    desirable_weight: float = 1.0,
-    undesirable_weight: float = 1.0,
-) -> Slopes:
-    """Return -beta w_D sigma'(beta (a - z0)) and beta w_U sigma'(beta (b - z0))."""
-    zero = _reference_point(a, mismatched)
-    slope = -desirable_weight * beta * _bump(beta * (a - zero))
-    return slope, undesirable_weight * beta * _bump(beta * (b - zero))
-
-
-def _alone(value: Any, slopes: Any, *aliases: str) -> PairLoss:
-    return PairLoss(value, slopes, difference=False, aliases=aliases)
+_OF_KTO = ("mismatched", "desirable_weight", "undesirable_weight")
 
 
 LOSSES = {
@@ -111,5 +110,5 @@ LOSSES = {
     "bco": _alone(bco, bco_slopes, "bco_pair"),
     "apo_zero": _alone(apo_zero, apo_zero_slopes),
     "apo_down": _alone(apo_down, apo_down_slopes),
-    "kto": _alone(kto, kto_slopes, "kto_pair"),
+    "kto": _alone(kto, kto_slopes, "kto_pair", options=_OF_KTO),
 }
