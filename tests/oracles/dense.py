@@ -1,15 +1,16 @@
 """Directions by dense primal solves in NumPy, with Hessians written out by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 import fenchel
 from fenchel import losses
+from fenchel.autodiff import hessian
 
 CLASSES = ("logistic", "sparsemax_loss", "entmax_loss")
-NONSMOOTH = ("hinge", "absolute")
+NONSMOOTH = ("hinge", "absolute", "perceptron")
 
 
 def softmax(z):
@@ -53,6 +54,29 @@ SMOOTH = {
 }
 
 
+def by_derivatives(loss):
+    """Hessians (m, k, k) of a loss without a formula of its own here."""
+
+    def found(z, y):
+        whole = hessian(lambda v: loss(v, y, reduction="sum"))(z)
+        return np.stack([whole[i, :, i, :] for i in range(len(z))])
+
+    return found
+
+
+# The other losses, with the one whose targets they take.
+OTHERS = {
+    "binary_sparse": (losses.binary_sparse, "binary_logistic"),
+    "fitzpatrick_binary_logistic": (losses.fitzpatrick_binary_logistic, "binary_logistic"),
+    "fitzpatrick_entmax": (losses.fitzpatrick_entmax(alpha=1.5), "logistic"),
+    "fitzpatrick_logistic": (losses.fitzpatrick_logistic, "logistic"),
+    "fitzpatrick_sparsemax": (losses.fitzpatrick_sparsemax, "logistic"),
+    "jensen_shannon": (losses.f_divergence_loss(divergence="jensen_shannon"), "logistic"),
+    "perceptron": (losses.perceptron, "logistic"),
+}
+EVERY = (*SMOOTH, "hinge", "absolute", *OTHERS)
+
+
 @dataclass
 class Problem:
     """A batch for a network w -> tanh(x A) b + c of flat weights."""
@@ -90,16 +114,37 @@ class Problem:
         f, jac = self.jacobian()
         m, k = f.shape
         omega = np.full(m, 1.0 / m) if weights is None else weights / weights.sum()
-        hessian = SMOOTH[self.name][1](f, self.y) * omega[:, None, None]
-        b = jac.T @ np.einsum("mij,mjp->mip", hessian, jac.reshape(m, k, -1)).reshape(m * k, -1)
+        bend = SMOOTH[self.name][1] if self.name in SMOOTH else by_derivatives(self.loss)
+        bent = bend(f, self.y) * omega[:, None, None]
+        b = jac.T @ np.einsum("mij,mjp->mip", bent, jac.reshape(m, k, -1)).reshape(m * k, -1)
         slopes = self.loss.value_and_grad(f, self.y, reduction="none")[1] * omega[:, None]
         values = self.loss(f, self.y, reduction="none").reshape(m, -1).sum(axis=1)
         g = jac.T @ slopes.ravel() + decay * self.w
         start = omega @ values + 0.5 * decay * self.w @ self.w
         return b + decay * np.eye(b.shape[0]), g, start
 
+    def primal_and_dual(self, d, dual, gamma, decay=0.0):
+        """Return P(d) and D(dual) of the prox-linear model, from the definitions, and d(dual)."""
+        f, jac = self.jacobian()
+        m = f.shape[0]
+
+        def mean(values):
+            return values.reshape(m, -1).sum(axis=1).mean()
+
+        z = f + (jac @ d).reshape(f.shape)
+        ridge = decay + 1.0 / gamma
+        primal = mean(self.loss(z, self.y, reduction="none")) + d @ d / (2 * gamma)
+        primal += 0.5 * decay * np.sum((self.w + d) ** 2)
+        pulled = jac.T @ dual.ravel() / m + decay * self.w
+        value = mean((f * dual).sum(axis=1)) - mean(self.loss.conjugate(dual, self.y))
+        value += 0.5 * decay * self.w @ self.w - 0.5 * pulled @ pulled / ridge
+        return primal, value, -pulled / ridge
+
 
 def problem(name, m=4, k=3, n=2, hidden=2, seed=0, scale=1.0):
+    if name in OTHERS:
+        found, like = OTHERS[name]
+        return replace(problem(like, m, k, n, hidden, seed, scale), name=name, loss=found)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(m, n))
     w = scale * rng.normal(size=(n + k) * hidden + k)
