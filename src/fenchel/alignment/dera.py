@@ -10,6 +10,7 @@ from ..backend import backend_of, namespace
 from ..parameters import check_array, known_to
 from ..special import logsumexp
 from ._logits import log_softmax
+from ._values import refuse_wrong, same_dtype
 
 __all__ = ["mixture", "realign_log_partition", "realign_logits", "realigned", "refuse_all_masked"]
 
@@ -46,8 +47,8 @@ def realign_logits(sft: Array, aligned: Any, strength: Any) -> Array:
     TypeError
         If the logits are not floating arrays of one library and dtype.
     ValueError
-        If shapes do not match, `strength` is NaN, or all tokens of a row are masked. Values of
-        arrays are looked at where they are known.
+        If shapes do not match, `strength` is not finite, or all tokens of a row are masked. Values
+        of arrays are looked at where they are known.
 
     Notes
     -----
@@ -112,7 +113,12 @@ def realigned(
     if not models:
         raise ValueError("`aligned` must hold at least one model; got none")
     strengths = _strengths(strength, len(models))
-    backend = backend_of(sft, *models, *strengths)
+    backend = backend_of(sft)
+    for name, values in (("aligned", models), ("strength", strengths)):
+        for value in values:
+            if value is not None and not isinstance(value, Real):
+                check_array(name, value, backend)
+    backend = backend_of(sft, *models, *(s for s in strengths if s is not None))
     info, xp = check_dtype("sft", sft), backend.namespace
     logits = _same_vocabulary(backend, [sft, *models])
     rows = [_row_strength(backend, value, logits[0], info) for value in strengths]
@@ -186,11 +192,7 @@ def _same_vocabulary(backend: Any, logits: list[Array]) -> list[Array]:
     if sft.ndim == 0:
         raise ValueError("`sft` must have shape (..., V); got a scalar")
     for x in logits:
-        check_array("aligned", x, backend)
-        if x.dtype != sft.dtype:
-            raise TypeError(
-                f"`aligned` must have the dtype {dtype_name(sft)} of `sft`; got {dtype_name(x)}"
-            )
+        same_dtype("aligned", x, sft)
         if tuple(x.shape[:-1]) != tuple(sft.shape[:-1]):
             raise ValueError(
                 f"`aligned` must have the batch shape {tuple(sft.shape[:-1])} of `sft`; "
@@ -217,10 +219,13 @@ def padded(xp: Any, x: Array, size: int) -> Array:
 
 def _row_strength(backend: Any, value: Any, sft: Array, info: FloatInfo) -> Any:
     """Return a strength as a number, or an array (..., 1)."""
-    if isinstance(value, Real):
-        return check_number("strength", value)
-    check_array("strength", value, backend)
-    xp, shape, wanted = backend.namespace, tuple(value.shape), tuple(sft.shape)
+    if value is None or isinstance(value, Real):
+        number = check_number("strength", value)
+        if abs(number) == _INF:
+            raise ValueError(f"`strength` must be finite; got strength={number:g}")
+        return number
+    xp, wanted = backend.namespace, tuple(sft.shape)
+    came = shape = tuple(value.shape)
     if not xp.isdtype(value.dtype, ("real floating", "integral")):
         raise TypeError(f"`strength` must be a real number or array; got {dtype_name(value)}")
     value = known_to(backend, value)
@@ -231,11 +236,8 @@ def _row_strength(backend: Any, value: Any, sft: Array, info: FloatInfo) -> Any:
     )
     if shape and (shape[-1] != 1 or not fits):
         raise ValueError(
-            f"`strength` must be a number or one a row of the batch {wanted[:-1]}; "
-            f"got shape {tuple(value.shape)}"
+            f"`strength` must be a number or one a row of the batch {wanted[:-1]}; got shape {came}"
         )
     value = xp.astype(value, xp.float32 if info.half else sft.dtype)
-    plain = backend.stop_gradient(value)
-    if not backend.is_traced(plain) and bool(xp.any(xp.isnan(plain))):
-        raise ValueError("`strength` must be a number; got nan")
+    refuse_wrong("strength", value, xp.isfinite(value), "must be finite")
     return value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import check_number, narrow
+from ..arrays import check_integer, check_number, narrow
 from ..parameters import row_parameter
 from ..special import logsumexp
 from ._logits import Prepared
+from ._values import refuse_wrong
 from .dera import refuse_all_masked
 
 __all__ = ["filter_logits"]
@@ -60,12 +61,11 @@ def filter_logits(
     """
     ready = Prepared("logits", logits)
     xp, backend = ready.xp, ready.backend
-    if isinstance(top_k, bool) or not isinstance(top_k, int):
-        raise TypeError(f"`top_k` must be an integer; got {type(top_k).__qualname__}")
-    if top_k < 0:
-        raise ValueError(f"`top_k` must be at least 0; got {top_k}")
+    top_k = check_integer("top_k", top_k, minimum=0)
     top_p = check_number("top_p", top_p, minimum=0.0, maximum=1.0)
     tau = row_parameter(backend, "temperature", temperature, logits, logits.ndim - 1, minimum=0.0)
+    if not isinstance(tau, float):
+        refuse_wrong("temperature", tau, tau >= 0, "must be at least 0")
     refuse_all_masked(backend, ready.x)
     x = _cooled(backend, ready.x, tau)
     if 0 < top_k < x.shape[-1]:
@@ -97,5 +97,5 @@ def _nucleus(backend: Any, x: Array, top_p: float) -> Array:
     p = xp.take_along_axis(xp.exp(plain - logsumexp(plain, keepdims=True)), order, axis=-1)
     before = xp.cumulative_sum(p, axis=-1) - p
     first = xp.arange(x.shape[-1], device=backend.device_of(plain)) == 0
-    kept = first | (before < top_p)
+    kept = first | ~(before >= top_p)  # where a logit is NaN, all of them
     return xp.take_along_axis(kept, xp.argsort(order, axis=-1), axis=-1)

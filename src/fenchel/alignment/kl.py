@@ -8,11 +8,14 @@ from ..arrays import check_choice, check_dtype, narrow, widen
 from ..backend import backend_of
 from ..parameters import check_array, known_to
 from ._logits import Prepared, log_softmax
+from ._values import same_dtype
 from .logprob import masked_sum, read_mask
 
 __all__ = ["kl_estimate", "kl_exact"]
 
 Array = Any
+
+_INF = float("inf")
 
 
 def kl_estimate(
@@ -41,7 +44,7 @@ def kl_estimate(
     Raises
     ------
     TypeError
-        If the log-probabilities are not floating arrays of one library.
+        If the log-probabilities are not floating arrays of one library and dtype.
     ValueError
         If shapes differ, or `kind` is unknown.
 
@@ -59,24 +62,32 @@ def kl_estimate(
     array([0.1065, 0.1487])
     """
     check_choice("kind", kind, ("k1", "k2", "k3"))
+    check_array("logp_ref", logp_ref, backend_of(logp))
     backend = backend_of(logp, logp_ref)
-    for name, x in (("logp", logp), ("logp_ref", logp_ref)):
-        check_array(name, x, backend)
-        check_dtype(name, x)
     info, xp = check_dtype("logp", logp), backend.namespace
+    same_dtype("logp_ref", logp_ref, logp)
     _same_shape("logp_ref", logp_ref, tuple(logp.shape))
-    d = widen(xp, known_to(backend, logp), info) - widen(xp, known_to(backend, logp_ref), info)
+    own, other = (widen(xp, known_to(backend, x), info) for x in (logp, logp_ref))
     counted = None if mask is None else read_mask(backend, "mask", mask, tuple(logp.shape))
     if counted is not None:
-        d = xp.where(counted, d, xp.zeros_like(d))
+        own, other = (xp.where(counted, x, xp.zeros_like(x)) for x in (own, other))
+    d = own - other
     if kind == "k2":
         d = 0.5 * d * d
     elif kind == "k3":
-        d = xp.expm1(-d) + d
-        d = xp.where(d < 0, xp.zeros_like(d), d)  # rounding at d = 1e-16
+        d = _k3(xp, d)
     if counted is not None:
         d = masked_sum(xp, d, counted)
     return narrow(xp, d, info, logp.dtype)
+
+
+def _k3(xp: Any, d: Array) -> Array:
+    """Return exp(-d) - 1 + d: inf at -inf, and 0 where rounding makes it negative."""
+    far = d == -_INF
+    near = xp.where(far, xp.zeros_like(d), d)
+    value = xp.expm1(-near) + near
+    value = xp.where(value < 0, xp.zeros_like(d), value)
+    return xp.where(far, xp.full_like(value, _INF), value)
 
 
 def kl_exact(logits: Array, logits_ref: Array, mask: Array | None = None, /) -> Array:
@@ -101,7 +112,7 @@ def kl_exact(logits: Array, logits_ref: Array, mask: Array | None = None, /) -> 
     Raises
     ------
     TypeError
-        If the logits are not floating arrays of one library.
+        If the logits are not floating arrays of one library and dtype.
     ValueError
         If shapes do not match.
 
@@ -117,7 +128,9 @@ def kl_exact(logits: Array, logits_ref: Array, mask: Array | None = None, /) -> 
     >>> kl_exact(policy, reference).round(4)
     array([0.1109])
     """
+    check_array("logits_ref", logits_ref, backend_of(logits))
     ready, other = Prepared("logits", logits, logits_ref), Prepared("logits_ref", logits_ref)
+    same_dtype("logits_ref", logits_ref, logits)
     backend, xp = ready.backend, ready.xp
     shape = tuple(logits.shape)
     _same_shape("logits_ref", logits_ref, shape)
@@ -130,7 +143,7 @@ def kl_exact(logits: Array, logits_ref: Array, mask: Array | None = None, /) -> 
         x, y = (xp.where(counted[..., None], v, xp.zeros_like(v)) for v in (x, y))
     p, q = log_softmax(x), log_softmax(y)
     # 0 log 0: a token that the policy excludes adds nothing.
-    gone = backend.stop_gradient(p) == float("-inf")
+    gone = backend.stop_gradient(p) == -_INF
     zero = xp.zeros_like(p)
     gap = xp.where(gone, zero, p) - xp.where(gone, zero, q)
     rows = xp.sum(xp.exp(p) * gap, axis=-1)

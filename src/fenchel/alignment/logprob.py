@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..arrays import check_choice, dtype_name, narrow
-from ..backend import namespace
+from ..backend import backend_of, namespace
 from ..losses import logistic
 from ..parameters import check_array, known_to
-from ._logits import Prepared, chosen
+from ._logits import Prepared, chosen, index_dtype
+from ._values import refuse_wrong
 
 __all__ = ["sequence_logprob", "shift_labels"]
 
@@ -41,8 +42,8 @@ def sequence_logprob(logits: Array, labels: Array, mask: Array, reduction: str =
     TypeError
         If `logits` is not floating or `labels` not an integer array of its library.
     ValueError
-        If shapes do not match, or a label that counts is not a token (where values are known;
-        inside jit its sequence is NaN).
+        If shapes do not match, an entry of the mask is neither 0 nor 1, or a label that counts is
+        not a token (where values are known; inside jit its sequence is NaN).
 
     Notes
     -----
@@ -110,7 +111,7 @@ def read_mask(backend: Any, name: str, mask: Array, shape: tuple[int, ...]) -> A
     TypeError
         If it is no real array of the library.
     ValueError
-        If it has not the shape.
+        If it has not the shape, or an entry that is known is neither 0 nor 1.
     """
     check_array(name, mask, backend)
     xp = backend.namespace
@@ -119,7 +120,10 @@ def read_mask(backend: Any, name: str, mask: Array, shape: tuple[int, ...]) -> A
     if xp.isdtype(mask.dtype, "complex floating"):
         raise TypeError(f"`{name}` must be boolean or real; got {dtype_name(mask)}")
     plain = known_to(backend, backend.stop_gradient(mask))
-    return plain if xp.isdtype(plain.dtype, "bool") else plain != 0
+    if xp.isdtype(plain.dtype, "bool"):
+        return plain
+    refuse_wrong(name, plain, (plain == 0) | (plain == 1), "must be 0 or 1")
+    return plain != 0
 
 
 def _read_labels(ready: Prepared, labels: Array, shape: tuple[int, ...], counted: Array) -> Array:
@@ -134,7 +138,8 @@ def _read_labels(ready: Prepared, labels: Array, shape: tuple[int, ...], counted
             f"got {tuple(labels.shape)}"
         )
     size = ready.x.shape[-1]
-    index = xp.where(counted, known_to(backend, labels), xp.zeros_like(labels))
+    index = xp.astype(known_to(backend, labels), index_dtype(backend, ready.x))
+    index = xp.where(counted, index, xp.zeros_like(index))
     outside = (index < 0) | (index >= size)
     if not backend.is_traced(outside) and bool(xp.any(outside)):
         raise ValueError(
@@ -162,6 +167,8 @@ def shift_labels(logits: Array, tokens: Array, mask: Array, /) -> tuple[Array, A
 
     Raises
     ------
+    TypeError
+        If they are not arrays of one library.
     ValueError
         If the shapes do not match.
 
@@ -177,8 +184,10 @@ def shift_labels(logits: Array, tokens: Array, mask: Array, /) -> tuple[Array, A
     >>> shift_labels(np.zeros((1, 3, 9)), tokens, tokens > 5)[1]
     array([[6, 7]])
     """
+    backend = backend_of(logits)
     shape = tuple(logits.shape[:-1])
     for name, x in (("tokens", tokens), ("mask", mask)):
+        check_array(name, x, backend)
         if tuple(x.shape) != shape or not shape:
             raise ValueError(
                 f"`{name}` must have the shape {shape} of `logits` without the vocabulary; "

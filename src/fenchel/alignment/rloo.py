@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arrays import check_dtype
+from ..arrays import check_dtype, narrow, widen
 from ..backend import backend_of
 from ..parameters import check_array
+from ._values import same_dtype
 
 __all__ = ["rloo_gradient"]
 
@@ -35,7 +36,7 @@ def rloo_gradient(return_first: Array, return_second: Array, /) -> tuple[Array, 
     Raises
     ------
     TypeError
-        If the returns are not floating arrays of one library.
+        If the returns are not floating arrays of one library and dtype.
     ValueError
         If their shapes differ.
 
@@ -50,14 +51,17 @@ def rloo_gradient(return_first: Array, return_second: Array, /) -> tuple[Array, 
     >>> rloo_gradient(np.asarray([3.0]), np.asarray([1.0]))
     (array([1.]), array([-1.]))
     """
+    check_array("return_second", return_second, backend_of(return_first))
     backend = backend_of(return_first, return_second)
-    for name, x in (("return_first", return_first), ("return_second", return_second)):
-        check_array(name, x, backend)
-        check_dtype(name, x)
+    info, xp = check_dtype("return_first", return_first), backend.namespace
+    same_dtype("return_second", return_second, return_first)
     if tuple(return_first.shape) != tuple(return_second.shape):
         raise ValueError(
             f"`return_second` must have the shape {tuple(return_first.shape)}; "
             f"got {tuple(return_second.shape)}"
         )
-    weight = 0.5 * (backend.stop_gradient(return_first) - backend.stop_gradient(return_second))
+    first, second = (
+        widen(xp, backend.stop_gradient(x), info) for x in (return_first, return_second)
+    )
+    weight = narrow(xp, 0.5 * (first - second), info, return_first.dtype)
     return weight, -weight

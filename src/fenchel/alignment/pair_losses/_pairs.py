@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ...arrays import FloatInfo, check_dtype, check_number, dtype_name, widen
 from ...backend import backend_of, namespace
 from ...parameters import broadcasts, check_array, known_to
+from .._values import held
 from ._record import PairLoss
 
 __all__ = ["Pairs", "read_pairs", "refuse_same_infinity"]
@@ -84,7 +85,7 @@ def refuse_same_infinity(pairs: Pairs) -> Pairs:
         return pairs
     differ = (a != b) | (xp.abs(a) != _INF)
     message = "must differ from `rho_rejected` where it is infinite"
-    return pairs._replace(chosen=_held("rho_chosen", a, differ, message))
+    return pairs._replace(chosen=held("rho_chosen", a, differ, message))
 
 
 def _arrays(**arguments: Any) -> dict[str, Any]:
@@ -135,14 +136,14 @@ def _positive(beta: Any, a: Array) -> Any:
             raise ValueError("`beta` must be finite; got beta=inf")
         return number
     beta = _like("beta", beta, a)
-    return _held("beta", beta, (beta > 0) & (beta < _INF), "must be above 0 and finite")
+    return held("beta", beta, (beta > 0) & (beta < _INF), "must be above 0 and finite")
 
 
 def _probability(prob: Any, a: Array) -> Any:
     if isinstance(prob, Real):
         return check_number("prob", prob, minimum=0.0, maximum=1.0)
     prob = _like("prob", prob, a)
-    return _held("prob", prob, (prob >= 0) & (prob <= 1), "must be in [0, 1]")
+    return held("prob", prob, (prob >= 0) & (prob <= 1), "must be in [0, 1]")
 
 
 def _lengths(name: str, loss: PairLoss, lengths: tuple[Any, Any], a: Array) -> tuple[Any, Any]:
@@ -159,7 +160,7 @@ def _lengths(name: str, loss: PairLoss, lengths: tuple[Any, Any], a: Array) -> t
             read.append(max(check_number(label, length, minimum=0.0), 1.0))
             continue
         value = backend_of(length).stop_gradient(_like(label, length, a))
-        value, xp = _held(label, value, value >= 0, "must be at least 0"), namespace(value)
+        value, xp = held(label, value, value >= 0, "must be at least 0"), namespace(value)
         read.append(xp.where(value < 1, xp.ones_like(value), value))
     return read[0], read[1]
 
@@ -174,16 +175,3 @@ def _like(name: str, value: Array, a: Array) -> Array:
             f"`{name}` must broadcast to the shape {tuple(a.shape)}; got {tuple(value.shape)}"
         )
     return value if value.dtype == a.dtype else xp.astype(value, a.dtype)
-
-
-def _held(name: str, value: Array, right: Array, requirement: str) -> Array:
-    """Return an array whose entries are right; NaN for the others where none can be looked at."""
-    backend = backend_of(value)
-    xp, plain = backend.namespace, backend.stop_gradient(right)
-    if backend.is_traced(plain):
-        return xp.where(right, value, xp.full_like(backend.stop_gradient(value), float("nan")))
-    if not bool(xp.all(plain)):
-        first = int(xp.argmax(xp.astype(xp.reshape(~plain, (-1,)), xp.int8)))
-        got = float(xp.reshape(backend.stop_gradient(value), (-1,))[first])
-        raise ValueError(f"`{name}` {requirement}; got {got:g}")
-    return value
