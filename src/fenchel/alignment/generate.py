@@ -7,9 +7,9 @@ from math import prod
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import trees
-from ..arrays import check_choice, dtype_name
+from ..arrays import check_choice, check_integer, dtype_name
 from ..backend import backend_of
-from ..parameters import check_array
+from ..parameters import broadcasts, check_array
 from ..random import gumbel, sampler
 from ..special import logsumexp
 from ._populations import ancestors, effective_size
@@ -169,11 +169,9 @@ def realign_sample(
         check_choice("correction", correction, ("sir", "smc"))
     readers = _readers(models)
     xp = _check_prompts(prompts)
-    for name, value in (("max_new_tokens", max_new_tokens), ("end_token", end_token)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise TypeError(f"`{name}` must be an integer; got {type(value).__qualname__}")
-        if value is not None and value < 0:
-            raise ValueError(f"`{name}` must be at least 0; got {value}")
+    max_new_tokens = check_integer("max_new_tokens", max_new_tokens, minimum=0)
+    if end_token is not None:
+        end_token = check_integer("end_token", end_token, minimum=0)
     batch = tuple(prompts.shape[:-1])
     values = strength if isinstance(strength, list | tuple) else [strength] * (len(readers) - 1)
     if len(values) != len(readers) - 1:
@@ -243,11 +241,26 @@ def _extended(plan: _Plan, state: _State) -> _State:
 
 def _mixed(plan: _Plan, logits: list[Array], ended: Array) -> Array:
     """Return the mixture of normalised models, filtered; rows that have ended are not looked at."""
-    xp = backend_of(logits[0]).namespace
+    xp = _check_logits(plan, logits, ended)
     live = [xp.where(ended[:, None], xp.zeros_like(x), x) for x in logits]
     strengths = [value(live[0]) for value in plan.strengths]
     mixed, _, _ = realigned(live[0], live[1:], strengths, normalise=True)
     return filter_logits(mixed, **plan.filters)
+
+
+def _check_logits(plan: _Plan, logits: list[Array], ended: Array) -> Any:
+    """Return the namespace of logits (B, V) of one library, a row for each of `ended`."""
+    backend, rows = backend_of(logits[0]), ended.shape[0]
+    for x in logits:
+        check_array("models", x, backend)
+        if x.ndim != 2 or x.shape[0] != rows:
+            raise ValueError(
+                f"`models` must return logits of shape ({rows}, V); got {tuple(x.shape)}"
+            )
+    size = max(x.shape[-1] for x in logits)
+    if plan.end_token is not None and plan.end_token >= size:
+        raise ValueError(f"`end_token` must be a token, below {size}; got {plan.end_token}")
+    return backend.namespace
 
 
 def _sampled(plan: _Plan, state: _State, draw: Any) -> _State:
@@ -316,32 +329,25 @@ def _check_prompts(prompts: Array) -> Any:
     xp = backend_of(prompts).namespace
     if not xp.isdtype(prompts.dtype, "integral"):
         raise TypeError(f"`prompts` must be an integer array; got {dtype_name(prompts)}")
-    if prompts.ndim < 2:
-        raise ValueError(f"`prompts` must have shape (..., N, T); got {tuple(prompts.shape)}")
+    if prompts.ndim < 2 or 0 in prompts.shape[:-1]:
+        raise ValueError(
+            f"`prompts` must have shape (..., N, T) with rows; got {tuple(prompts.shape)}"
+        )
     return xp
 
 
 def _of_rows(prompts: Array, value: Any, batch: tuple[int, ...]) -> Any:
     """Return a function of logits that gives their strength: a number, or one a row (B, 1)."""
     if not hasattr(value, "shape"):
-        return _Constant(value)
+        return lambda logits: value
     backend = backend_of(prompts)
     check_array("strength", value, backend)
     xp, shape = backend.namespace, tuple(value.shape)
     if len(shape) == len(batch) + 1 and shape[-1] == 1:
         value, shape = value[..., 0], shape[:-1]
-    if len(shape) > len(batch) or any(
-        m not in (1, n) for m, n in zip(shape[::-1], batch[::-1], strict=False)
-    ):
+    if not broadcasts(shape, batch):
         raise ValueError(f"`strength` must broadcast to the batch {batch}; got shape {shape}")
     return _OfRows(xp.reshape(xp.broadcast_to(value, batch), (prod(batch), 1)))
-
-
-class _Constant(NamedTuple):
-    value: Any
-
-    def __call__(self, logits: Array) -> Any:
-        return self.value
 
 
 class _OfRows(NamedTuple):

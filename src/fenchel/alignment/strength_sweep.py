@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from ..arrays import check_number
 from ..backend import backend_of
+from ..parameters import check_array
 from ._logits import constant_like
+from ._values import refuse_wrong
 from .generate import realign_sample
 
 __all__ = ["Sweep", "sweep"]
@@ -28,7 +30,7 @@ class Sweep(NamedTuple):
     scores
         Mean score (S,) of each.
     standard_errors
-        Of the means, (S,).
+        Of the means, (S,); NaN for a single prompt.
     best_strength
         The strength of the highest mean score.
     best_beta
@@ -85,9 +87,11 @@ def sweep(
 
     Raises
     ------
+    TypeError
+        If `score` returns no array of the library of the prompts.
     ValueError
         If there are no strengths or prompts, one is NaN, `beta` is not positive, or `score` returns
-        another shape.
+        another shape, or NaN.
 
     Notes
     -----
@@ -118,6 +122,7 @@ def sweep(
     found = realign_sample(models, rows, column, max_new_tokens=max_new_tokens, rng=rng, **options)
     flat = xp.reshape(found.tokens, (prod(found.tokens.shape[:-1]), found.tokens.shape[-1]))
     scores = score(flat)
+    check_array("score", scores, backend_of(prompts))
     if tuple(scores.shape) != (flat.shape[0],):
         raise ValueError(f"`score` must return shape ({flat.shape[0]},); got {tuple(scores.shape)}")
     scores = xp.reshape(scores, (len(grid), prompts.shape[0]))
@@ -126,7 +131,11 @@ def sweep(
     count = prompts.shape[0]
     means = xp.mean(scores, axis=-1)
     squares = xp.sum((scores - means[:, None]) ** 2, axis=-1)
-    errors = xp.sqrt(squares / (count * max(count - 1, 1)))
+    if count > 1:
+        errors = xp.sqrt(squares / (count * (count - 1)))
+    else:
+        errors = xp.full_like(means, float("nan"))
+    refuse_wrong("score", means, ~xp.isnan(means), "must return numbers")
     best = grid[int(xp.argmax(means))]
     stands_for = None if beta is None else _beta_of(beta, best)
     return Sweep(grid, means, errors, best, stands_for, found.tokens, found.ess)

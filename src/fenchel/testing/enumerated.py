@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..alignment._logits import constant_like, index_dtype, log_softmax
+from ..arrays import check_dtype, check_integer, check_number
 from ..backend import backend_of
 from ..random import gumbel, sampler
 from ..special import logsumexp
@@ -36,8 +37,10 @@ class EnumeratedLanguage:
 
     Raises
     ------
+    TypeError
+        If a number is not an integer.
     ValueError
-        If a number is out of range.
+        If it is out of range.
 
     Notes
     -----
@@ -62,12 +65,9 @@ class EnumeratedLanguage:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.n_tokens < 2:
-            raise ValueError(f"`n_tokens` must be at least 2; got {self.n_tokens}")
-        if self.max_length < 1:
-            raise ValueError(f"`max_length` must be at least 1; got {self.max_length}")
-        if not 0 <= self.end_token < self.n_tokens:
-            raise ValueError(f"`end_token` must be in [0, {self.n_tokens}); got {self.end_token}")
+        check_integer("n_tokens", self.n_tokens, minimum=2)
+        check_integer("max_length", self.max_length, minimum=1)
+        check_integer("end_token", self.end_token, minimum=0, maximum=self.n_tokens - 1)
 
     @property
     def n_prefixes(self) -> int:
@@ -179,7 +179,7 @@ class EnumeratedLanguage:
         -------
         array (..., n_prefixes, n_tokens)
             Table of next-token log-probabilities, so that `log_probs` of it are the normalised
-            weights; 0 at prefixes without weight.
+            weights; uniform at prefixes without weight.
 
         Raises
         ------
@@ -188,6 +188,7 @@ class EnumeratedLanguage:
         """
         import numpy as np
 
+        check_dtype("log_weights", log_weights)
         if log_weights.ndim == 0 or log_weights.shape[-1] != self.n_responses:
             raise ValueError(
                 f"`log_weights` must have shape (..., {self.n_responses}); "
@@ -219,6 +220,10 @@ class EnumeratedLanguage:
             Row of `responses`.
         """
         xp = backend_of(tokens).namespace
+        if tuple(tokens.shape[-1:]) != (self.max_length,):
+            raise ValueError(
+                f"`tokens` must have shape (..., {self.max_length}); got {tuple(tokens.shape)}"
+            )
         ends = tokens == self.end_token
         seen = xp.zeros_like(tokens[..., 0])
         number = xp.zeros_like(seen)
@@ -265,6 +270,8 @@ class EnumeratedLanguage:
         return number + sum(base**t for t in range(length))
 
     def _table(self, logits: Array) -> Array:
+        backend_of(logits)
+        check_dtype("logits", logits)
         shape = tuple(logits.shape)
         if shape[-2:] != (self.n_prefixes, self.n_tokens):
             raise ValueError(
@@ -296,21 +303,23 @@ class EnumeratedPolicy:
     language: EnumeratedLanguage
 
     def sample(self, params: Array, prompts: Array, rng: Any, temperature: float = 1.0) -> Array:
-        """Return one response a prompt, integers (B, max_length)."""
-        backend = backend_of(params)
+        """Draw a response to each prompt, (B, max_length); the likeliest tokens at temperature 0."""
+        check_number("temperature", temperature, minimum=0.0)
+        backend = backend_of(self.language._table(params))
         table = backend.stop_gradient(params)
         xp = backend_of(table).namespace
         language, draw = self.language, sampler(rng, table)
-        own = log_softmax(table / temperature)
-        own = xp.reshape(own, (-1, language.n_tokens))
+        own = xp.reshape(table / (temperature or 1.0), (-1, language.n_tokens))
         integer = index_dtype(backend_of(table), table)
         tokens = xp.zeros((prompts.shape[0], 0), dtype=integer, device=_device(table))
         ended = xp.zeros_like(prompts) > 0
         for _ in range(language.max_length):
             at = language._prefix_numbers(xp, tokens)
             at = prompts * language.n_prefixes + xp.where(ended, at * 0, at)
-            noise = gumbel(draw, (prompts.shape[0], language.n_tokens), like=table)
-            token = xp.argmax(xp.take(own, at, axis=0) + noise, axis=-1)
+            scores = xp.take(own, at, axis=0)
+            if temperature:
+                scores = scores + gumbel(draw, tuple(scores.shape), like=table)
+            token = xp.argmax(scores, axis=-1)
             token = xp.astype(token, integer)
             token = xp.where(ended, xp.full_like(token, language.end_token), token)
             ended = ended | (token == language.end_token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...arrays import check_number
+from ...arrays import check_integer, check_number
 from ...backend import backend_of
 from ...loops import scan
 from ...random import RandomStream, gumbel
@@ -39,8 +39,10 @@ class GRUPolicy:
 
     Raises
     ------
+    TypeError
+        If a number is not an integer.
     ValueError
-        If a number is out of range.
+        If it is out of range.
 
     Notes
     -----
@@ -68,9 +70,9 @@ class GRUPolicy:
 
     def __post_init__(self) -> None:
         for name, least in (("vocabulary", 2), ("units", 1), ("max_tokens", 1)):
-            check_number(name, getattr(self, name), minimum=least)
+            check_integer(name, getattr(self, name), minimum=least)
         for name in ("start_token", "end_token"):
-            check_number(name, getattr(self, name), minimum=0, maximum=self.vocabulary - 1)
+            check_integer(name, getattr(self, name), minimum=0, maximum=self.vocabulary - 1)
 
     def init(self, rng: int | RandomStream = 0, *, like: Array) -> Params:
         """Return random parameters of the library, dtype and device of `like`."""
@@ -149,6 +151,8 @@ class GRUPolicy:
         """State after the start token and the prompt."""
         backend = backend_of(params["output"])
         xp, device = backend.namespace, backend.device_of(params["output"])
+        if prompts.ndim != 2:
+            raise ValueError(f"`prompts` must have shape (B, P); got {tuple(prompts.shape)}")
         batch, dtype = prompts.shape[0], params["output"].dtype
         state = xp.zeros((batch, self.units), dtype=dtype, device=device)
         whole = index_dtype(backend, params["output"])

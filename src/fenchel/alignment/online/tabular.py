@@ -10,6 +10,7 @@ from ...arrays import check_number
 from ...backend import backend_of
 from ...random import gumbel
 from .._logits import chosen, log_softmax
+from .batches import row_count
 from .policy import items_of
 
 __all__ = ["TabularPolicy"]
@@ -67,6 +68,10 @@ class TabularPolicy:
     def _rows(self, params: Array, prompts: Array) -> Array:
         """Logits of each prompt, (B, n)."""
         xp = backend_of(params).namespace
+        if params.ndim not in (1, 2) or 0 in params.shape:
+            raise ValueError(
+                f"`params` must have shape (n,) or (prompts, n); got {tuple(params.shape)}"
+            )
         if params.ndim == 1:
-            return xp.broadcast_to(params, (prompts.shape[0], params.shape[0]))
+            return xp.broadcast_to(params, (row_count(prompts), params.shape[0]))
         return xp.take(params, prompts, axis=0)
