@@ -98,6 +98,23 @@ def test_update_is_pure(method, x):
 def test_errors():
     with pytest.raises(ValueError, match="method"):
         MoE(4, 2, method="best")
+    with pytest.raises(ValueError, match="`options` must be one of"):
+        MoE(4, 2, options={"prioritty": "token"})
+    with pytest.raises(ValueError, match="`k`"):
+        MoE(4, 2, k=3)
+
+
+@pytest.mark.parametrize("shape", [(2, 0, WIDTH), (0, 8, WIDTH)])
+def test_no_tokens(shape):
+    layer, params, state = layer_of("softmax_token_choice", losses={"z": 1.0})
+
+    def total(params, x):
+        result = layer.apply(params, state, x)
+        return result.output.sum() + result.loss
+
+    value, slopes = jax.jit(jax.value_and_grad(total))(params, jnp.zeros(shape))
+    assert value == 0
+    assert all(np.all(np.asarray(slope) == 0) for slope in slopes.values())
 
 
 def test_devices_agree_with_one():

@@ -76,7 +76,7 @@ def test_padding(method, x):
 
 
 def test_losses_are_those_of_the_room(x):
-    weights = {"switch": 0.3, "z": 0.2, "importance": 0.1, "gshard": 0.4}
+    weights = {"switch": 0.3, "z": 0.2, "importance": 0.1, "gshard": 0.4, "sequence": 0.5}
     layer = layer_of("softmax_token_choice", losses=weights)
     logits = x @ layer.router
     expected = (
@@ -84,6 +84,7 @@ def test_losses_are_those_of_the_room(x):
         + 0.2 * routers.z_loss(logits)
         + 0.1 * routers.importance_loss(logits)
         + 0.4 * routers.gshard_loss(logits)
+        + 0.5 * routers.sequence_balance_loss(logits, k=2)
     )
     assert torch.allclose(layer(x).loss, expected.mean())
     where = torch.ones(3, 8, dtype=torch.bool)
@@ -183,6 +184,38 @@ def test_own_experts(x):
     assert isinstance(copy.deepcopy(layer).experts, nn.ModuleList)
 
 
+class Seen(nn.Module):
+    def forward(self, buffers):
+        self.shape = tuple(buffers.shape)
+        return 2.0 * buffers
+
+
+def test_dropless_experts_see_no_more_rows_than_the_busiest_needs():
+    x = torch.randn(2, 64, WIDTH, generator=torch.Generator().manual_seed(0))
+    layer = MoELayer(WIDTH, EXPERTS, experts=Seen(), k=1)
+    result = layer(x)
+    routing = routers.route(x @ layer.router, k=1)
+    most = int(routing.demand.max())
+    groups, m, rows, width = layer.experts.shape
+    assert (groups, m, width) == (2, EXPERTS, WIDTH) and most <= rows < most + 4
+    assert torch.equal(result.output, routers.moe(x, routing, lambda rows: 2.0 * rows))
+    layer(torch.zeros_like(x), torch.zeros(2, 64, dtype=torch.bool))  # nobody is there
+    assert layer.experts.shape == (2, EXPERTS, 4, WIDTH)
+    tight = MoELayer(WIDTH, EXPERTS, experts=Seen(), k=1, capacity_factor=1.0)
+    tight(x)
+    assert tight.experts.shape[2] == 16
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(2, 0, WIDTH), (0, 8, WIDTH)])
+def test_no_tokens(method, shape):
+    layer = layer_of(method, losses={} if method == "soft" else {"z": 1.0, "switch": 1.0})
+    result = layer(torch.zeros(shape, dtype=torch.float64, requires_grad=True))
+    assert result.output.shape == shape and result.loss == 0 and result.tokens == 0
+    (result.output.sum() + result.loss).backward()
+    assert all(torch.all(p.grad == 0) for p in layer.parameters())
+
+
 def test_own_module_of_all_buffers(x):
     layer = MoELayer(WIDTH, EXPERTS, experts=nn.Identity(), weights="renormalized", k=2).double()
     assert torch.allclose(layer(x).output, x)
@@ -200,6 +233,10 @@ def test_prints_what_it_is():
         ({"losses": {"load": 1.0}}, "noise"),
         ({"method": "soft", "losses": {"z": 1.0}}, "losses"),
         ({"noise": -1.0}, "noise"),
+        ({"k": EXPERTS + 1}, "k"),
+        ({"capasity": 1.0}, "options"),
+        ({"capacity_factor": -1.0}, "factor"),
+        ({"capacity_factor": 1.0, "preset": "best"}, "preset"),
     ],
 )
 def test_errors(options, name):

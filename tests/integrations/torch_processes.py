@@ -11,6 +11,7 @@ from fenchel.integrations.torch import MoELayer, expert_parallel
 WIDTH, EXPERTS = 6, 4
 CASES = (
     {"method": "softmax_token_choice", "k": 2, "capacity_factor": 1.0, "losses": {"switch": 0.1}},
+    {"method": "softmax_token_choice", "k": 1},
     {"method": "softmax_expert_choice", "k": 2},
     {"method": "bias_balanced", "k": 2, "capacity_factor": 2.0},
     {"method": "soft", "slots": 2},

@@ -13,6 +13,7 @@ from fenchel.routers import (
     gshard_loss,
     importance_loss,
     load_loss,
+    sequence_balance_loss,
     sparsity_loss,
     switch_loss,
     z_loss,
@@ -28,6 +29,7 @@ SHARED = {
     "gshard": gshard_loss,
     "switch": lambda x, **o: switch_loss(x, k=2, **o),
     "switch, per token": lambda x, **o: switch_loss(x, k=2, normalize="token", **o),
+    "sequence": lambda x, **o: sequence_balance_loss(x, k=2, **o),
     "z": z_loss,
     "sparsity": lambda x, **o: sparsity_loss(x, k=2, **o),
     "load": lambda x, **o: load_loss(x, k=2, noise=zeros_like(x), scale=0.25, **o),
@@ -77,6 +79,18 @@ def test_switch(xp, rng, k, normalize):
     )
     if k == 1:
         check_value_and_gradient(xp, gshard_loss, logits, value, gradient)
+
+
+def test_sequence_balance(xp, rng):
+    """The formula of DeepSeek-V3, with sigmoids over their sum for probabilities."""
+    logits = 2 * rng.standard_normal((9, 4))
+    s, f, (n, m), k = 1 / (1 + np.exp(-logits)), shares(logits, 2), logits.shape, 2
+    p = s / s.sum(-1, keepdims=True)
+    value = m * (f * p.mean(0)).sum()
+    gradient = m / n * p * (f - p @ f[:, None]) * (1 - s)
+    check_value_and_gradient(xp, lambda x: sequence_balance_loss(x, k=k), logits, value, gradient)
+    low = sequence_balance_loss(np.full((3, 4), -900.0), k=2)  # where sigmoids are 0
+    assert float(low) == pytest.approx(1)
 
 
 def test_z(xp, rng):
@@ -176,7 +190,7 @@ def test_no_tokens(loss, xp):
     assert np.all(xp.numpy(xp.run(grad(f), x)) == 0)
 
 
-@pytest.mark.parametrize("name", ["importance", "gshard", "switch", "z", "load"])
+@pytest.mark.parametrize("name", ["importance", "gshard", "switch", "sequence", "z", "load"])
 def test_a_disabled_expert_is_of_no_consequence_to_slopes(name, xp, rng):
     logits = rng.standard_normal((5, 4))
     logits[:, 1] = -np.inf

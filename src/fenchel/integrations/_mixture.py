@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fenchel import routers
-from fenchel.arrays import check_choice, check_number
+from fenchel.arrays import check_choice, check_integer, check_number
 from fenchel.backend import Array, backend_of
 
 __all__ = ["Mixture", "MoEOutput"]
@@ -26,7 +27,18 @@ METHODS = (
     "batch_prioritized",
     "soft",
 )
-LOSSES = ("importance", "load", "gshard", "switch", "z")
+OPTIONS = (
+    "priority",
+    "weights",
+    "temperature",
+    "max_iter",
+    "solver",
+    "gradient",
+    "n_group",
+    "topk_group",
+    "weight_scale",
+)
+LOSSES = ("importance", "load", "gshard", "switch", "sequence", "z")
 _FIRST_COEFFICIENT = 1e-8  # of the sparsity loss: ReMoE, section 3.3
 
 
@@ -72,6 +84,12 @@ class Mixture:
     def __post_init__(self) -> None:
         """Check what `route` will not."""
         check_choice("method", self.method, METHODS)
+        check_integer("n_experts", self.n_experts, minimum=1)
+        check_integer("k", self.k, minimum=0, maximum=self.n_experts)
+        for name in self.options:
+            check_choice("options", name, OPTIONS)
+        if self.capacity_factor is not None:
+            self.capacity(1)
         check_number("noise", self.noise, minimum=0.0)
         for name, weight in self.losses.items():
             check_choice("losses", name, LOSSES)
@@ -194,19 +212,22 @@ class Mixture:
             if noise is None:  # what is not random has no expected load
                 return 0.0 * routers.z_loss(logits, where=where)
             return routers.load_loss(logits, k=self.k, noise=noise, scale=self.scale, where=where)
-        if name == "switch":
-            return routers.switch_loss(noisy, k=self.k, where=where)
-        losses = {
-            "importance": routers.importance_loss,
-            "gshard": routers.gshard_loss,
-            "z": routers.z_loss,
-        }
-        return losses[name](logits if name != "gshard" else noisy, where=where)
+        # Losses of the choices see the noise that the choices were made with.
+        if name in ("switch", "sequence"):
+            of_choices = {
+                "switch": routers.switch_loss,
+                "sequence": routers.sequence_balance_loss,
+            }
+            return of_choices[name](noisy, k=self.k, where=where)
+        if name == "gshard":
+            return routers.gshard_loss(noisy, where=where)
+        loss = routers.importance_loss if name == "importance" else routers.z_loss
+        return loss(logits, where=where)
 
 
 def _mean_over_groups(xp: Any, losses: Array, where: Array | None) -> Array:
     if where is None:
-        return xp.mean(losses)
+        return xp.sum(losses) / max(prod(losses.shape), 1)
     some = xp.any(xp.broadcast_to(where, (*losses.shape, where.shape[-1])), axis=-1)
     count = xp.sum(xp.astype(some, losses.dtype))
     return xp.sum(losses) / xp.where(count > 0, count, xp.ones_like(count))

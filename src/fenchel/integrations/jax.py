@@ -106,7 +106,8 @@ class MoE:
     noise : float
         Where `apply` gets a key, noise of standard deviation noise / m is added to the logits.
     losses : mapping
-        Weights of auxiliary losses, by name: importance, load, gshard, switch, z.
+        Weights of auxiliary losses, by name: importance, load, gshard, switch,
+        sequence, z.
     balance : BiasBalance
         How `update` moves the bias of "bias_balanced".
     activation : callable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from fenchel import routers
+from fenchel.routers.used_rows import rows_in_use, with_rows
 
 from ._exchange import through_owners
 from ._mixture import Mixture, MoEOutput
@@ -66,10 +68,13 @@ def expert_parallel(x: Tensor, routing: Any, experts: Any, /, *, group: Any = No
 
     Notes
     -----
-    Two all-to-alls of ``torch.distributed``: gloo on CPUs, NCCL on GPUs. *Derivatives*: reverse
-    mode, of every order; they cross processes, so that experts get the gradient of the sum of all
-    processes' objectives. What each process holds in full, such as the router, gets that of its
-    own tokens: add it up over processes.
+    Two all-to-alls of ``torch.distributed``: gloo on CPUs, NCCL on GPUs. Without a capacity the
+    processes first agree on how many rows the busiest expert needs, and send those alone (in
+    compiled code, where values are not known, n rows an expert).
+
+    *Derivatives*: reverse mode, of every order; they cross processes, so that experts get the
+    gradient of the sum of all processes' objectives. What each process holds in full, such as the
+    router, gets that of its own tokens: add it up over processes.
 
     Examples
     --------
@@ -82,6 +87,7 @@ def expert_parallel(x: Tensor, routing: Any, experts: Any, /, *, group: Any = No
     [[2.0], [1.0]]
     """
     parts = _world(group)
+    routing = _without_spare_rows(routing, group, parts)
     if parts == 1:
         return routers.moe(x, routing, experts)  # type: ignore[no-any-return]
 
@@ -89,6 +95,18 @@ def expert_parallel(x: Tensor, routing: Any, experts: Any, /, *, group: Any = No
         return _Exchange.apply(blocks, group)  # type: ignore[no-untyped-call, no-any-return]
 
     return through_owners(x, routing, experts, parts, exchange)  # type: ignore[no-any-return]
+
+
+def _without_spare_rows(routing: Any, group: Any, parts: int) -> Any:
+    """Return a dropless routing with the rows that the busiest expert of all processes needs."""
+    rows = rows_in_use(routing)
+    if rows is None:
+        return routing
+    if parts > 1:
+        most = torch.tensor(rows, device=routing.demand.device)
+        dist.all_reduce(most, dist.ReduceOp.MAX, group=group)
+        rows = int(most)
+    return with_rows(routing, rows)
 
 
 def _world(group: Any) -> int:
@@ -146,10 +164,13 @@ class ExpertMLP(nn.Module):
         groups = buffers.shape[:-3]
         m, rows, width = buffers.shape[-3:]
         # One product an expert and not one a group and expert.
-        flat = buffers.reshape(-1, m, rows, width).transpose(0, 1).reshape(m, -1, width)
+        count = prod(groups)
+        flat = buffers.reshape(count, m, rows, width).transpose(0, 1)
+        flat = flat.reshape(m, count * rows, width)
         hidden = self.activation(torch.baddbmm(self.up_bias, flat, self.up))
         answers = torch.baddbmm(self.down_bias, hidden, self.down)
-        return answers.reshape(m, -1, rows, width).transpose(0, 1).reshape(*groups, m, rows, width)
+        answers = answers.reshape(m, count, rows, width).transpose(0, 1)
+        return answers.reshape(*groups, m, rows, width)
 
 
 class MoELayer(nn.Module):
@@ -179,7 +200,8 @@ class MoELayer(nn.Module):
     noise : float
         While training, noise of standard deviation noise / m is added to the logits.
     losses : mapping
-        Weights of auxiliary losses, by name: importance, load, gshard, switch, z. By default none.
+        Weights of auxiliary losses, by name: importance, load, gshard, switch,
+        sequence, z. By default none.
     balance : BiasBalance
         How `update` moves the bias of "bias_balanced".
     group : ProcessGroup, optional
@@ -194,7 +216,8 @@ class MoELayer(nn.Module):
 
     Notes
     -----
-    Tokens are (..., n, width); leading axes are groups, routed one by one. The layer returns an
+    Tokens are (..., n, width); leading axes are groups, routed one by one. Without a capacity
+    experts see as many rows as the busiest of them needs, rounded up. The layer returns an
     `MoEOutput`; nothing is kept between calls. "bias_balanced" has a buffer `bias` and "relu" a
     buffer `coefficient`, both of the state dict: give the output to `update` after each step.
 
@@ -292,7 +315,7 @@ class MoELayer(nn.Module):
         if isinstance(experts, nn.ModuleList):
             experts = list(experts)
         if self.group is None:
-            return routers.moe(x, routing, experts)  # type: ignore[no-any-return]
+            return routers.moe(x, _without_spare_rows(routing, None, 1), experts)  # type: ignore[no-any-return]
         return expert_parallel(x, routing, experts, group=self.group)
 
     @torch.no_grad()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .auxiliary import gshard_loss, importance_loss, switch_loss, z_loss
+    from .auxiliary import importance_loss, z_loss
+    from .balance import gshard_loss, sequence_balance_loss, switch_loss
     from .capacity import expert_capacity
     from .controllers import BiasBalance, SparsityControl
     from .cosine import cosine_logits
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from .stats import RoutingStats
 
 _HOME = {
-    "auxiliary": ("gshard_loss", "importance_loss", "switch_loss", "z_loss"),
+    "auxiliary": ("importance_loss", "z_loss"),
+    "balance": ("gshard_loss", "sequence_balance_loss", "switch_loss"),
     "capacity": ("expert_capacity",),
     "controllers": ("BiasBalance", "SparsityControl"),
     "cosine": ("cosine_logits",),
@@ -54,6 +56,7 @@ __all__ = [
     "load_loss",
     "moe",
     "route",
+    "sequence_balance_loss",
     "soft_route",
     "sparsity_loss",
     "switch_loss",
