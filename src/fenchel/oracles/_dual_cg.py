@@ -70,7 +70,7 @@ def dual_cg(
     curvature: Map,
     b: Vector,
     *,
-    max_iter: int,
+    max_iter: Any,
     rtol: float,
     start: Array | None = None,
 ) -> Solution:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from ..trees import dot
 from ._batch import Array, Model, Vector
 from ._conclude import conclude, still_open
-from ._dual_cg import dual_cg
+from ._dual_cg import Solution, dual_cg
 from ._loop import iterate, rounding
 from ._oracle import Found
 
 __all__ = ["newton_cg"]
 
-_INNER_STEPS = 10
+_INNER_STEPS = 10.0
+_SHORT = 0.5
 _INNER_RTOL = 1e-3
 _HALVINGS = 30
 _ARMIJO = 1e-4
@@ -28,6 +29,7 @@ class _State(NamedTuple):
     gap: Array
     change: Array  # P(d) - P(0)
     moving: Array
+    budget: Array  # steps of the next solve
 
 
 def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) -> Found:
@@ -38,12 +40,14 @@ def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) 
     xp, near, f = model.backend.namespace, model.near, model.outputs
     push = model.line.push
 
-    def at(count: Any, d: Vector, image: Array, change: Array, moving: Array) -> _State:
+    def at(
+        count: Any, d: Vector, image: Array, change: Array, moving: Array, budget: Array
+    ) -> _State:
         slopes = model.rows.gradient(f + image)
         pulled = model.decayed(model.pull(slopes))
         gradient = [x + y for x, y in zip(pulled, near.apply(d), strict=True)]
         gap = 0.5 * near.dual_square(gradient)
-        return _State(count, d, image, slopes, gradient, gap, change, moving)
+        return _State(count, d, image, slopes, gradient, gap, change, moving, budget)
 
     def going(s: _State) -> Any:
         return (s.count < max_iter) & (s.gap > least) & still_open(s.gap, s.change, rtol) & s.moving
@@ -54,21 +58,24 @@ def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) 
             model,
             model.rows.curvature(z),
             s.gradient,
-            max_iter=_INNER_STEPS,
+            max_iter=s.budget,
             rtol=_INNER_RTOL,
         )
-        length, change, moving = _armijo(model, s, solved.direction, solved.image)
+        length, change, moving = _armijo(model, s, solved)
         d = [x + length * y for x, y in zip(s.d, solved.direction, strict=True)]
-        return at(s.count + 1, d, s.image + length * solved.image, change, moving)
+        # A short step tells of a solve cut short: with a large gamma little of it is of use.
+        budget = xp.where(length < _SHORT, 2.0 * s.budget, s.budget)
+        return at(s.count + 1, d, s.image + length * solved.image, change, moving, budget)
 
     zeros = [xp.zeros_like(x) for x in model.gradient]
     nothing, known = xp.zeros_like(f), model.start == model.start
-    first = at(0, zeros, nothing, 0.0 * model.start, known)
+    budget = _INNER_STEPS * xp.ones_like(model.start)
+    first = at(0, zeros, nothing, 0.0 * model.start, known, budget)
     least = rounding(model.backend, first.gap) * first.gap
     if start is not None:
         d = model.direction(start)
         image = push(d)
-        first = at(0, d, image, model.change(f + image, d), known)
+        first = at(0, d, image, model.change(f + image, d), known, budget)
     last = iterate(model.backend, going, step, first, model.start)
     short = near.solve(last.gradient)
     d = [x - y for x, y in zip(last.d, short, strict=True)]  # the direction of the dual point
@@ -81,10 +88,19 @@ def newton_cg(model: Model, start: Array | None, *, max_iter: int, rtol: float) 
     return conclude(model, last.slopes, d, image, last.gap - last.change, last.count)
 
 
-def _armijo(model: Model, s: _State, d: Vector, image: Array) -> tuple[Array, Array, Array]:
-    """Return length, P - P(0) there, and whether one was found, along `d` from a state."""
+def _armijo(model: Model, s: _State, solved: Solution) -> tuple[Array, Array, Array]:
+    """Return length, P - P(0) there, and whether one was found, along a Newton direction.
+
+    The first length tried minimises the quadratic model along it. That is 1 but where the solve was
+    cut short: the direction may then be far too long, by orders of magnitude for a large gamma.
+    """
     xp, f = model.backend.namespace, model.outputs
+    d, image = solved.direction, solved.image
     slope = dot(s.gradient, d)
+    bend = model.inner(image, solved.bent) + model.near.square(d)
+    curved = bend > 0
+    one = xp.ones_like(slope)
+    best = xp.where(curved, -slope / xp.where(curved, bend, one), one)
     # Below this the change of the model is rounding.
     room = 8.0 * float(xp.finfo(f.dtype).eps) * (xp.abs(model.start) + xp.abs(s.change))
 
@@ -103,8 +119,7 @@ def _armijo(model: Model, s: _State, d: Vector, image: Array) -> tuple[Array, Ar
         count, length, _ = state
         return count + 1, 0.5 * length, change(0.5 * length)
 
-    one = xp.ones_like(slope)
-    _, length, now = iterate(model.backend, going, halve, (0, one, change(one)), slope)
+    _, length, now = iterate(model.backend, going, halve, (0, best, change(best)), slope)
     found = enough(length, now)
     zero = xp.zeros_like(length)
     return xp.where(found, length, zero), xp.where(found, now, s.change), found
