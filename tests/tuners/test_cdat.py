@@ -20,6 +20,8 @@ BASES = {
     "rmsprop": RMSProp(),
 }
 START = np.array([0.3, -0.2, 0.1])
+seeds = st.integers(0, 10_000)
+few = settings(max_examples=10)
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -133,17 +135,18 @@ def test_on_quadratics_the_value_falls_below_two(curvatures, scaling):
     assert f(new) < f(w)
 
 
-def test_on_a_parabola_one_solves_and_two_reflects():
-    f = lambda w: np.sum(3.0 * w**2)
-    w = np.asarray([0.7])
-    assert_allclose(problems.run(CDAT(1.0, guard=None), f, w, (), 1)[0], 0.0, atol=1e-15)
+@given(curvature=st.floats(0.01, 100.0), place=st.floats(0.1, 10.0))
+def test_on_a_parabola_one_solves_and_two_reflects(curvature, place):
+    f = lambda w: curvature * np.sum(w**2) / 2
+    w = np.asarray([place])
+    assert_allclose(problems.run(CDAT(1.0, guard=None), f, w, (), 1)[0], 0.0, atol=1e-14 * place)
     assert_allclose(problems.run(CDAT(2.0, guard=None), f, w, (), 7)[0], -w, rtol=1e-13)
 
 
-@pytest.mark.parametrize("scaling", [1.0, 2.0])
-@pytest.mark.parametrize("factor", [1e-3, 50.0])
-def test_scale_of_the_objective(scaling, factor):
-    params, data = problems.network_data()
+@few
+@given(scaling=st.sampled_from([1.0, 2.0]), factor=st.floats(1e-3, 1e3), seed=seeds)
+def test_scale_of_the_objective(scaling, factor, seed):
+    params, data = problems.network_data(seed)
     f = problems.Network()
     scaled = lambda *a: factor * f(*a)
     a, _, (one,) = problems.run(CDAT(scaling), f, params, data, 1)
@@ -168,38 +171,44 @@ def test_scale_of_the_direction(factor):
     assert float(b.learning_rate) == pytest.approx(float(a.learning_rate) / factor)
 
 
-def test_rotation_of_the_parameters():
-    images, signs = problems.logistic_data(m=20)
-    q = np.linalg.qr(np.random.default_rng(5).standard_normal((3, 3)))[0]
-    _, _, a = problems.run(CDAT(), problems.logistic, START, (images, signs), 5)
-    _, _, b = problems.run(CDAT(), problems.logistic, q.T @ START, (images @ q, signs), 5)
+@few
+@given(seed=seeds)
+def test_rotation_of_the_parameters(seed):
+    images, signs = problems.logistic_data(seed, m=20)
+    q = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0]
+    _, _, a = problems.run(CDAT(), problems.logistic, START, (images, signs), 3)
+    _, _, b = problems.run(CDAT(), problems.logistic, q.T @ START, (images @ q, signs), 3)
     names = problems.column(a, "learning_rate"), problems.column(b, "learning_rate")
     assert_allclose(*names, rtol=1e-9)
 
 
-def test_never_below_the_edge():
+@few
+@given(seed=seeds)
+def test_never_below_the_edge(seed):
     """The curvature along the gradient is at most the sharpness: rates are at least 2 / S."""
-    data = problems.logistic_data(m=20)
-    w, state, tuner = START, None, CDAT(guard=None)
+    data = problems.logistic_data(seed, m=20)
+    w, tuner = START, CDAT(guard=None)
     state = tuner.init(w)
-    for _ in range(6):
+    for _ in range(4):
         top = np.linalg.eigvalsh(problems.logistic_derivatives(w, *data)[2])[-1]
         w, state, info = tuner.step(problems.logistic, w, state, *data)
         assert float(info.learning_rate) >= 2 / top * (1 - 1e-12)
 
 
-def test_ggn_is_the_hessian_of_a_linear_model():
+@few
+@given(seed=seeds)
+def test_ggn_is_the_hessian_of_a_linear_model(seed):
     class Linear(problems.Network):
         def predict(self, params, inputs):
             return inputs @ params["out"] + params["hidden"][1][:2]
 
-    params, data = problems.network_data()
+    params, data = problems.network_data(seed)
     data = (data[0][:, :3], data[1])
     both = [
-        problems.run(CDAT(curvature=kind), Linear(), params, data, 3)[2]
+        problems.run(CDAT(1.0, guard=None, curvature=kind), Linear(), params, data, 2)[2]
         for kind in ("hessian", "ggn")
     ]
-    assert_allclose(*(problems.column(i, "denominator") for i in both), rtol=1e-11)
+    assert_allclose(*(problems.column(i, "denominator") for i in both), rtol=1e-10)
 
 
 def test_ggn_needs_the_parts():
@@ -208,7 +217,8 @@ def test_ggn_needs_the_parts():
         tuner.step(problems.logistic, START, tuner.init(START), *problems.logistic_data())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@settings(max_examples=20)
+@given(seed=seeds)
 def test_single_precision_is_near_double(seed):
     params, data = problems.network_data(seed)
     narrow = trees.map(lambda x: x.astype("float32"), (params, data))

@@ -4,10 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from fenchel import trees
-from fenchel.tuners import CDAT, Adam, GradientDescent, NonMonotone
+from fenchel.tuners import CDAT, Adam, GradientDescent, Momentum, NonMonotone
 from tests.tuners import problems
 
 
@@ -67,15 +69,24 @@ def test_guard_cures_divergence(name):
     assert values[-1] < start
 
 
-@pytest.mark.parametrize("memory", [1, 5, 20])
-def test_the_largest_of_the_last_values_never_grows(memory):
-    f, params, data = mixed(1)
-    tuner = CDAT(guard=NonMonotone(memory, max_backtracks=4))
-    _, _, infos = problems.run(tuner, f, params, data, 80)
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 1000),
+    memory=st.integers(1, 20),
+    refusals=st.integers(0, 6),
+    base=st.sampled_from([GradientDescent(), Momentum(), Adam()]),
+)
+def test_the_largest_of_the_last_values_never_grows(seed, memory, refusals, base):
+    """Also where trials run out, and the step is skipped."""
+    f, params, data = mixed(seed)
+    tuner = CDAT(base=base, guard=NonMonotone(memory, max_backtracks=refusals))
+    _, _, infos = problems.run(tuner, f, params, data, 40)
     values = problems.column(infos, "value")
     rolling = [values[max(0, t - memory + 1) : t + 1].max() for t in range(len(values))]
     assert np.all(np.diff(rolling) <= 0)
-    assert any(int(info.flags.backtracks) for info in infos)
+    for before, now, info in zip(values, values[1:], infos, strict=False):
+        assert int(info.flags.backtracks) <= refusals
+        assert now == before or not info.flags.skipped
 
 
 def test_a_skipped_step_leaves_the_parameters_and_is_flagged():

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fenchel.autodiff import grad, hessian
 from fenchel.tuners import sharpness
@@ -79,32 +81,46 @@ def test_a_flat_objective_and_one_of_nan(method):
     assert broken.matvecs <= 5
 
 
-def test_more_steps_never_lower_the_value(rng):
-    a = symmetric(rng, 40)
-    values = [
-        sharpness(bowl, np.zeros(40), a, max_iter=m, tol=0.0).value for m in (1, 2, 5, 10, 20, 40)
-    ]
-    assert np.all(np.diff(values) >= -1e-12)
-    assert values[-1] == pytest.approx(np.linalg.eigvalsh(a)[-1], abs=1e-12)
+matrices = st.tuples(st.integers(4, 20), st.integers(0, 10_000))
+few = settings(max_examples=10)
 
 
-def test_the_certificate_holds_long_before_convergence(rng):
-    a = symmetric(rng, 40)
+def drawn(case):
+    n, seed = case
+    rng = np.random.default_rng(seed)
+    return n, symmetric(rng, n), rng
+
+
+@few
+@given(case=matrices)
+def test_more_steps_never_lower_the_value(case):
+    n, a, _ = drawn(case)
+    values = [sharpness(bowl, np.zeros(n), a, max_iter=m, tol=0.0).value for m in (1, 2, 4, 8, n)]
+    assert np.all(np.diff(values[:-1]) >= -1e-12)
+    assert values[-1] == pytest.approx(np.linalg.eigvalsh(a)[-1], abs=1e-9)
+
+
+@few
+@given(case=matrices, steps=st.integers(1, 6))
+def test_the_certificate_holds_long_before_convergence(case, steps):
+    n, a, _ = drawn(case)
     spectrum = np.linalg.eigvalsh(a)
-    for steps in (1, 3, 6, 12):
-        found = sharpness(bowl, np.zeros(40), a, max_iter=steps, tol=0.0)
-        assert np.min(np.abs(spectrum - found.value)) <= found.residual + 1e-12
-        assert found.matvecs == steps + 1
+    found = sharpness(bowl, np.zeros(n), a, max_iter=steps, tol=0.0)
+    assert found.value <= spectrum[-1] + 1e-12
+    assert np.min(np.abs(spectrum - found.value)) <= found.residual + 1e-12
+    assert found.matvecs <= steps + 1
 
 
-def test_a_ridge_adds_to_it_and_rotations_leave_it(rng):
-    a = symmetric(rng, 9)
-    q = np.linalg.qr(rng.standard_normal((9, 9)))[0]
-    plain = sharpness(bowl, np.ones(9), a, tol=1e-12).value
-    ridge = sharpness(lambda w: bowl(w, a) + 0.35 * np.sum(w**2), np.ones(9), tol=1e-12).value
-    turned = sharpness(lambda w: bowl(q @ w, a), np.ones(9), tol=1e-12).value
-    assert ridge == pytest.approx(plain + 0.7, abs=1e-10)
-    assert turned == pytest.approx(plain, abs=1e-10)
+@few
+@given(case=matrices, ridge=st.floats(-5.0, 5.0))
+def test_a_ridge_adds_to_it_and_rotations_leave_it(case, ridge):
+    n, a, rng = drawn(case)
+    q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    plain = sharpness(bowl, np.ones(n), a, tol=1e-12).value
+    lifted = sharpness(lambda w: bowl(w, a) + ridge * np.sum(w**2) / 2, np.ones(n), tol=1e-12)
+    turned = sharpness(lambda w: bowl(q @ w, a), np.ones(n), tol=1e-12).value
+    assert lifted.value == pytest.approx(plain + ridge, abs=1e-9)
+    assert turned == pytest.approx(plain, abs=1e-9)
 
 
 class Network:
