@@ -229,3 +229,37 @@ def test_integers_beyond_half_precision():
     found = random.integers(RandomStream(0), 0, 100_000, (2000,), like=like)
     assert found.min() >= 0 and 65_504 < found.max() < 100_000
     assert len(np.unique(found)) > 1900
+
+
+def test_uniform_numbers_of_half_types_stay_below_one():
+    """Rounded to nearest, the largest would be 1, and their exponential infinite."""
+    torch = pytest.importorskip("torch")
+    for like in (torch.zeros(1, dtype=torch.bfloat16), np.zeros(1, dtype="float16")):
+        for rng in (RandomStream(0), 0):
+            u = random.uniform(rng, (20_000,), like=like)
+            assert u.dtype == like.dtype and float(u.max()) < 1
+            draws = random.exponential(rng, (20_000,), like=like)
+            assert draws.dtype == like.dtype and float(draws.max()) < 20
+            assert abs(float(draws.mean()) - 1) < 0.05
+
+
+def test_numbers_that_are_zero_have_finite_logarithms():
+    class Zeros(random.Sampler):
+        def _draw(self, kind, shape, *, wide=False):
+            return np.zeros(shape, dtype=self.like.dtype)
+
+    for dtype in ("float32", "float64"):
+        like = np.zeros(1, dtype=dtype)
+        for law in ("gumbel", "logistic", "laplace"):
+            assert np.isfinite(getattr(random, law)(Zeros(0, like), (2,), like=like)).all()
+
+
+def test_the_largest_uniform_number_gives_the_last_integer():
+    class Largest(random.Sampler):
+        def _draw(self, kind, shape, *, wide=False):
+            return np.nextafter(np.ones(shape, self.like.dtype), 0, dtype=self.like.dtype)
+
+    for dtype, most in (("float32", 2**31 - 1), ("float64", 2**53)):
+        like = np.zeros(1, dtype=dtype)
+        for bound in (3, 10, 2**24 + 1, 2**25 + 3, most):
+            assert Largest(RandomStream(0), like).integers(0, bound, (1,))[0] < bound

@@ -106,7 +106,8 @@ def test_the_adjusted_law_has_no_bias():
     assert abs(np.mean(y**2) - 1 / (1 - step / 2)) < 5 * np.sqrt(2 / n) / (1 - step / 2)
 
 
-def test_the_ratio_of_the_adjustment(xp):
+@pytest.mark.parametrize("heat", [1.0, 3.0])
+def test_the_ratio_of_the_adjustment(xp, heat):
     """Against densities written out, for the mixture."""
     x, noise = 3 * draws(0, 30, 2), draws(1, 30, 2)
     u = np.random.default_rng(2).uniform(size=30)
@@ -114,7 +115,9 @@ def test_the_ratio_of_the_adjustment(xp):
     energy = hexagon(xp)
     found = xp.numpy(
         xp.run(
-            lambda x, p, z, u: langevin_step(energy, x, p, step, noise=(z, u), adjust=True),
+            lambda x, p, z, u: langevin_step(
+                energy, x, p, step, noise=(z, u), adjust=True, temperature=heat
+            ),
             *map(xp.array, (x, logits, noise, u)),
         )
     )
@@ -123,11 +126,11 @@ def test_the_ratio_of_the_adjustment(xp):
         return y - step * xp.numpy(energy.grad_x(xp.array(y), xp.array(logits)))
 
     def log_law(y):
-        return -xp.numpy(energy(xp.array(y), xp.array(logits)))
+        return -xp.numpy(energy(xp.array(y), xp.array(logits))) / heat
 
-    proposed = mean(x) + np.sqrt(2 * step) * noise
-    there = -((proposed - mean(x)) ** 2).sum(axis=1) / (4 * step)
-    back = -((x - mean(proposed)) ** 2).sum(axis=1) / (4 * step)
+    proposed = mean(x) + np.sqrt(2 * step * heat) * noise
+    there = -((proposed - mean(x)) ** 2).sum(axis=1) / (4 * step * heat)
+    back = -((x - mean(proposed)) ** 2).sum(axis=1) / (4 * step * heat)
     accepted = np.log(1 - u) < log_law(proposed) - log_law(x) + back - there
     assert 0 < accepted.sum() < 30
     np.testing.assert_allclose(found, np.where(accepted[:, None], proposed, x), rtol=1e-12)
@@ -213,6 +216,13 @@ def test_weights_in_the_log_domain(xp):
         lambda x, a, b: importance_weights(well, x, a, b), x, xp.array([-40.0]), xp.array([50.0])
     )
     np.testing.assert_allclose(xp.numpy(found), [0.0, 1.0], atol=1e-15)
+    x = xp.array([[-1.0], [1.0]])
+    found = xp.run(
+        lambda x, a, b: importance_weights(well, x, a, b, temperature=4.0), x, xp.array([0.0]),
+        xp.array([1.0]),
+    )  # fmt: skip
+    share = 1 / (1 + np.exp(-0.5))  # V(old) - V(new) is -1.5 and 0.5
+    np.testing.assert_allclose(xp.numpy(found), [1 - share, share], rtol=1e-13)
     size = xp.run(effective_sample_size, xp.array([[1.0, 1.0, 1.0], [0.0, 5.0, 0.0]]))
     np.testing.assert_allclose(xp.numpy(size), [1.0, 1 / 3], rtol=1e-14)
 

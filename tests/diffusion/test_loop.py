@@ -70,6 +70,10 @@ def test_still_parameters_sample_as_the_nested_loop_does(xp):
         xp.numpy(queued[1].value)[queue - 1 :], xp.numpy(nested[1].value), rtol=1e-12
     )
     assert xp.numpy(queued[1].staleness)[-1] == queue - 1
+    # what comes out has the position of its own batch: later draws are those of the nested loop
+    for place in ("step", "stream"):
+        found, kept = (int(getattr(s[0].sampler.stream, place)) for s in (queued, nested))
+        assert found == kept
 
 
 def test_parameters_rest_while_the_queue_fills():
@@ -372,6 +376,18 @@ def test_gradients_side_by_side():
         compare_gradients(sampler, Reward(toward_two), np.zeros(1), steps=2, methods=("best",))
     with pytest.raises(ValueError, match="`steps` must be given"):
         compare_gradients(sampler, Reward(toward_two), np.zeros(1))
+
+
+def test_the_score_function_has_the_mean_for_a_baseline():
+    sampler = LangevinSampler(well, step_size=0.5, shape=(20, 1))
+    found = [
+        compare_gradients(
+            sampler, Reward(lambda x, c=c: x[..., 0] + c), np.zeros(1), steps=3, repeats=2,
+            methods=("reinforce",),
+        )["reinforce"].mean
+        for c in (0.0, 1000.0)
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[1], found[0], atol=1e-9)
 
 
 def test_draws_of_the_loop_are_new():

@@ -135,6 +135,14 @@ def test_probe_names_the_algorithm(xp):
         assert max(others) < 1 - 1e-4
 
 
+def test_probe_of_complex_sequences(xp):
+    s = simulate_ar(ContextSampler("unitary", 3).sample(5, 0), 8)
+    model = ARLeastSquares(method="gd", step_size=0.1, steps=1).prefix_predictions
+    cosine, distance = probe(model, xp.array(s, dtype="complex128"), step_size=0.1)
+    assert abs(float(xp.numpy(cosine["gd"])) - 1) < 1e-12
+    assert float(xp.numpy(distance["gd"])) < 1e-12
+
+
 def test_implied_matrix_of_least_squares_is_its_estimate(xp):
     s = xp.array(simulate_ar(ContextSampler("orthogonal", 3).sample(4, 0), 7))
     state = ARLeastSquares().fit(s)

@@ -163,3 +163,11 @@ def test_augmented_tokens(xp, rng):
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("radius", [0.98, 1.02])
+def test_norms_of_scaled_orthogonal_contexts_are_powers(radius):
+    context = ContextSampler("orthogonal", 4, radius=radius).sample(3, 0)
+    s = simulate_ar(Context("orthogonal", matrix=context.matrix.astype("float32")), 300)
+    expected = np.broadcast_to(radius ** np.arange(300.0), (3, 300))
+    np.testing.assert_allclose(np.linalg.norm(s, axis=-1), expected, rtol=1e-4)

@@ -71,6 +71,20 @@ def _final(sampler: Any, params: Tree, stream: Any, steps: int) -> SamplerState:
     return backend.fori_loop(0, steps, body, state)  # type: ignore[no-any-return]
 
 
+def _states(sampler: Any, params: Tree, stream: Any, steps: int) -> tuple[SamplerState, Array]:
+    """Return the first state, and the particles before and after each step, as constants."""
+    fixed = stop_gradient(params)
+    start = sampler.init(stream, fixed)
+    backend = backend_of_tree((start.x, fixed))
+
+    def fold(state: SamplerState, _: Any) -> tuple[SamplerState, Array]:
+        new = stop_gradient(sampler.step(state, fixed))
+        return new, new.x
+
+    moved = backend.scan(fold, start, None, steps)[1]
+    return start, backend.namespace.concat([start.x[None, ...], moved], axis=0)
+
+
 def _implicit(sampler: Any, objective: Objective, steps: int) -> Estimate:
     def estimate(params: Tree, stream: Any) -> Tree:
         state = _final(sampler, params, stream, steps)
@@ -101,26 +115,17 @@ def _reinforce(sampler: Any, fn: Callable[[Array], Array], steps: int) -> Estima
     """Return the score function of the path: sum of log N(next; mean, scale^2) times rewards."""
 
     def estimate(params: Tree, stream: Any) -> Tree:
-        fixed = stop_gradient(params)
-        start = sampler.init(stream, fixed)
-        backend = backend_of_tree((start.x, params))
-        xp = backend.namespace
-
-        def fold(state: SamplerState, _: Any) -> tuple[SamplerState, Array]:
-            new = stop_gradient(sampler.step(state, fixed))
-            return new, state.x
-
-        final, before = backend.scan(fold, start, None, steps)
-        after = xp.concat([before[1:, ...], final.x[None, ...]], axis=0)
-        rewards = stop_gradient(fn(final.x))
+        start, states = _states(sampler, params, stream, steps)
+        xp = backend_of(states).namespace
+        rewards = stop_gradient(fn(states[-1, ...]))
         advantage = (rewards - xp.mean(rewards)) * (1.0 / (rewards.shape[0] - 1))
 
         def score(p: Tree) -> Array:
             total = None
             for k in range(steps):
-                mean, scale = sampler.transition(before[k, ...], start.t + k, p)
+                mean, scale = sampler.transition(states[k, ...], start.t + k, p)
                 names = backend_of(mean).namespace
-                off = (known_to(backend_of(mean), after[k, ...]) - mean) / scale
+                off = (known_to(backend_of(mean), states[k + 1, ...]) - mean) / scale
                 axes = tuple(range(1, off.ndim))
                 part = -0.5 * names.sum(off * off, axis=axes)
                 total = part if total is None else total + part
@@ -167,15 +172,7 @@ def _path_adjoint(sampler: Any, objective: Objective, steps: int) -> Estimate:
         raise ValueError(f"`steps` must be n_steps={sampler.n_steps} of the sampler; got {steps}")
 
     def estimate(params: Tree, stream: Any) -> Tree:
-        start = sampler.init(stream, params)
-        backend = backend_of_tree((start.x, params))
-        xp = backend.namespace
-
-        def fold(state: SamplerState, _: Any) -> tuple[SamplerState, Array]:
-            new = stop_gradient(sampler.step(state, params))
-            return new, new.x
-
-        states = backend.scan(fold, start, None, steps)[1]
-        return sampler.gradient(objective, params, xp.concat([start.x[None, ...], states]))[1]
+        states = _states(sampler, params, stream, steps)[1]
+        return sampler.gradient(objective, params, states)[1]
 
     return estimate

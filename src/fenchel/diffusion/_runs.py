@@ -97,7 +97,7 @@ class Steps:
         Parameters
         ----------
         rng
-            Seed, `RandomStream`, or generator or key of the library, which gives a seed.
+            Seed, `RandomStream`, generator (gives the seed), or JAX key (gives the number of one).
         params
             Container of arrays: particles are of their library, dtype and device.
         start

@@ -113,7 +113,7 @@ def sde_adjoint(
     The states of an SDE are never reconstructed backwards: a drift that contracts forwards expands
     backwards, and ``x - x^3`` overflows after a total time of 4. Noise is drawn again by its
     counter where it is needed: from a seed or a `RandomStream` it takes no memory at all; other
-    generators give the seed of such a stream.
+    generators give the seed of such a stream, JAX keys its number.
 
     *Derivatives*: `gradient` is exact for the discrete path, to rounding; the results are
     constants for further differentiation. Adjoint states and gradients are accumulated in float32

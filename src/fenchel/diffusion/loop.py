@@ -149,8 +149,8 @@ class ImplicitDiffusion:
         Parameters
         ----------
         rng
-            Seed, `RandomStream`, or generator or key of the library, which gives a seed. Batch
-            number b of a finite sampler has the stream of number `rng.stream` + b.
+            Seed, `RandomStream`, generator (gives the seed), or JAX key (gives the number of one).
+            Batch number b of a finite sampler has the stream of number `rng.stream` + b.
         params
             First parameters: a container of floating arrays.
         start

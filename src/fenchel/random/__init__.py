@@ -1,7 +1,6 @@
 """One face over every library's generator or key, and a stream that is the same on all of them."""
 
 from .draws import (
-    Sampler,
     bernoulli,
     exponential,
     gumbel,
@@ -10,10 +9,10 @@ from .draws import (
     logistic,
     normal,
     rademacher,
-    sampler,
     uniform,
 )
 from .philox import philox4x32
+from .sources import Sampler, sampler
 from .stream import RandomStream
 
 __all__ = [

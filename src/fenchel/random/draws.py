@@ -1,19 +1,15 @@
-"""Random draws with one face over every library's generator or key."""
+"""Random draws of the usual laws, from any library's generator or key."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import array_api_compat
-
-from ..arrays import check_dtype, check_integer, check_number, narrow, widen
+from ..arrays import check_integer, check_number
 from ..backend import backend_of
 from ..parameters import check_array
-from .stream import RandomStream
+from .sources import sampler
 
 __all__ = [
-    "Sampler",
     "bernoulli",
     "exponential",
     "gumbel",
@@ -22,99 +18,11 @@ __all__ = [
     "logistic",
     "normal",
     "rademacher",
-    "sampler",
     "uniform",
 ]
 
 Array = Any
 Shape = tuple[int, ...]
-
-
-class Sampler:
-    """Draws like an array, one after the other; see `sampler`."""
-
-    def __init__(self, rng: Any, like: Array) -> None:
-        backend = backend_of(like)
-        like = backend.stop_gradient(like)
-        self.backend = backend_of(like)  # of the plain array, where `like` was traced by the tape
-        self.like = like
-        self.info = check_dtype("like", like)
-        self._stream = rng if isinstance(rng, RandomStream) else None
-        self._inner: Any = None if self._stream is not None else self.backend.sampler(rng)
-
-    def normal(self, shape: Shape) -> Array:
-        """Return standard normal draws."""
-        return self._draw("normal", shape)
-
-    def uniform(self, shape: Shape) -> Array:
-        """Return uniform draws in [0, 1)."""
-        return self._draw("uniform", shape)
-
-    def integers(self, low: int, high: int, shape: Shape) -> Array:
-        """Return integers in [low, high)."""
-        xp = self.backend.namespace
-        if self._stream is None:
-            return self._placed(self._inner.integers(low, high, shape))
-        like = widen(xp, self.like, self.info)  # half types have too few bits, and overflow
-        drawn = self._stream.uniform(shape, like=like)
-        self._stream = replace(self._stream, slot=self._stream.slot + 1)
-        scaled = xp.floor(drawn * float(high - low))
-        # The product may round up to the bound itself.
-        whole = xp.astype(scaled, self._integer_dtype())
-        return xp.where(whole >= high - low, whole - 1, whole) + low
-
-    def _integer_dtype(self) -> Any:
-        xp = self.backend.namespace
-        return xp.arange(1, device=self.backend.device_of(self.like)).dtype
-
-    def _draw(self, kind: str, shape: Shape) -> Array:
-        xp, info = self.backend.namespace, self.info
-        if self._stream is not None:
-            drawn = getattr(self._stream, kind)(shape, like=self.like)
-            self._stream = replace(self._stream, slot=self._stream.slot + 1)
-            return drawn
-        dtype = xp.float32 if info.half else self.like.dtype
-        if not self.backend.native_autodiff:  # NumPy draws, and knows the dtype by its name
-            dtype = "float32" if info.half else info.name
-        drawn = getattr(self._inner, kind)(tuple(shape), dtype)
-        return self._placed(narrow(xp, drawn, info, self.like.dtype))
-
-    def _placed(self, drawn: Array) -> Array:
-        device = self.backend.device_of(self.like)
-        if device is None or self.backend.device_of(drawn) == device:
-            return drawn
-        return array_api_compat.to_device(drawn, device)
-
-
-def sampler(rng: Any, like: Array) -> Sampler:
-    """Return an object that draws arrays like another one, fresh ones at every call.
-
-    Parameters
-    ----------
-    rng
-        Integer seed, `RandomStream`, or the library's own: a `numpy.random.Generator`, a
-        `torch.Generator` (both advance), a JAX key (split at each draw), a sampler itself.
-    like
-        Array whose library, floating dtype and device the draws have.
-
-    Returns
-    -------
-    Sampler
-        With `normal(shape)`, `uniform(shape)` and `integers(low, high, shape)`.
-
-    Raises
-    ------
-    TypeError
-        If `rng` is none of these, or `like` no floating array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> draw = sampler(0, np.zeros(1))
-    >>> draw.normal((2,)).shape, draw.uniform((3, 2)).shape
-    ((2,), (3, 2))
-    """
-    return rng if isinstance(rng, Sampler) else Sampler(rng, like)
 
 
 def normal(rng: Any, shape: Shape, *, like: Array) -> Array:
@@ -199,8 +107,8 @@ def exponential(rng: Any, shape: Shape, *, like: Array) -> Array:
     >>> bool(np.all(exponential(0, (3,), like=np.zeros(1)) >= 0))
     True
     """
-    xp = backend_of(like).namespace
-    return -xp.log1p(-sampler(rng, like).uniform(shape))
+    draw = sampler(rng, like)
+    return draw.narrowed(-draw.backend.namespace.log1p(-draw.wide_uniform(shape)))
 
 
 def gumbel(rng: Any, shape: Shape, *, like: Array) -> Array:
@@ -227,9 +135,10 @@ def gumbel(rng: Any, shape: Shape, *, like: Array) -> Array:
     >>> bool(np.all(np.isfinite(gumbel(0, (3,), like=np.zeros(1)))))
     True
     """
-    xp = backend_of(like).namespace
-    u = _inside(xp, sampler(rng, like).uniform(shape))
-    return -xp.log(-xp.log(u))
+    draw = sampler(rng, like)
+    xp = draw.backend.namespace
+    u = _inside(xp, draw.wide_uniform(shape))
+    return draw.narrowed(-xp.log(-xp.log(u)))
 
 
 def logistic(rng: Any, shape: Shape, *, like: Array) -> Array:
@@ -256,9 +165,10 @@ def logistic(rng: Any, shape: Shape, *, like: Array) -> Array:
     >>> bool(np.all(np.isfinite(logistic(0, (3,), like=np.zeros(1)))))
     True
     """
-    xp = backend_of(like).namespace
-    u = _inside(xp, sampler(rng, like).uniform(shape))
-    return xp.log(u) - xp.log1p(-u)
+    draw = sampler(rng, like)
+    xp = draw.backend.namespace
+    u = _inside(xp, draw.wide_uniform(shape))
+    return draw.narrowed(xp.log(u) - xp.log1p(-u))
 
 
 def laplace(rng: Any, shape: Shape, *, like: Array) -> Array:
@@ -285,11 +195,12 @@ def laplace(rng: Any, shape: Shape, *, like: Array) -> Array:
     >>> bool(np.all(np.isfinite(laplace(0, (3,), like=np.zeros(1)))))
     True
     """
-    xp = backend_of(like).namespace
-    u = _inside(xp, sampler(rng, like).uniform(shape))
+    draw = sampler(rng, like)
+    xp = draw.backend.namespace
+    u = _inside(xp, draw.wide_uniform(shape))
     left = u < 0.5
     tail = xp.log(2.0 * xp.where(left, u, 1.0 - u))
-    return xp.where(left, tail, -tail)
+    return draw.narrowed(xp.where(left, tail, -tail))
 
 
 def rademacher(rng: Any, shape: Shape, *, like: Array) -> Array:
@@ -356,7 +267,7 @@ def bernoulli(rng: Any, probability: Any, shape: Shape, *, like: Array) -> Array
         check_array("probability", probability, backend_of(like))
     else:
         check_number("probability", probability, minimum=0.0, maximum=1.0)
-    return sampler(rng, like).uniform(shape) < probability
+    return sampler(rng, like).wide_uniform(shape) < probability
 
 
 def integers(rng: Any, low: int, high: int, shape: Shape, *, like: Array) -> Array:

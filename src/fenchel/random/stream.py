@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from math import pi, prod
 from typing import Any
 
-from ..arrays import check_dtype, check_integer, narrow
+from ..arrays import FloatInfo, check_dtype, check_integer, narrow
 from ..backend import backend_of
 from ..trees import register_dataclass
 from .philox import philox_words, working_dtype
 
-__all__ = ["RandomStream"]
+__all__ = ["RandomStream", "below_one"]
 
 Array = Any
 Shape = tuple[int, ...]
@@ -109,7 +109,8 @@ class RandomStream:
         Returns
         -------
         array
-            53 random bits a number in float64, 24 in the smaller types.
+            Of 53 random bits a number in float64, 24 in float32, and the first 11 and 8 of them in
+            float16 and bfloat16: rounded to nearest, these would reach 1.
 
         Raises
         ------
@@ -120,7 +121,8 @@ class RandomStream:
         """
         info, xp = check_dtype("like", like), backend_of(like).namespace
         parts = self._uniform(self._count(shape), like, info.name == "float64")
-        return narrow(xp, self._arranged(xp, parts, shape), info, like.dtype)
+        drawn = below_one(xp, self._arranged(xp, parts, shape), info)
+        return narrow(xp, drawn, info, like.dtype)
 
     def normal(self, shape: Shape, *, like: Array) -> Array:
         """Return standard normal numbers, by the method of Box and Muller.
@@ -211,3 +213,11 @@ class RandomStream:
         key = [number(self.seed & 0xFFFFFFFF), number(self.seed >> 32)]
         compiled = getattr(backend, "philox_words", None)
         return compiled(counter, key) if compiled is not None else philox_words(xp, counter, key)
+
+
+def below_one(xp: Any, u: Array, info: FloatInfo) -> Array:
+    """Return uniform numbers cut off to the bits of a half type, so that none rounds up to 1."""
+    if not info.half:
+        return u
+    steps = 2.0**11 if info.name == "float16" else 2.0**8
+    return xp.floor(u * steps) / steps
