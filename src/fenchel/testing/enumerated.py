@@ -303,7 +303,7 @@ class EnumeratedPolicy:
     language: EnumeratedLanguage
 
     def sample(self, params: Array, prompts: Array, rng: Any, temperature: float = 1.0) -> Array:
-        """Draw a response to each prompt, (B, max_length); the likeliest tokens at temperature 0."""
+        """Draw responses (B, max_length) to prompts; at temperature 0 the likeliest tokens."""
         check_number("temperature", temperature, minimum=0.0)
         backend = backend_of(self.language._table(params))
         table = backend.stop_gradient(params)

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .protocol import Annotation, Annotator, check_pairs
+from ...arrays import check_integer
+from .protocol import Annotation, Annotator, Asked, OfColumns, check_annotation, check_annotator
 from .store import AnswerStore, key_of, plain
 
 __all__ = ["CachedAnnotator"]
 
 
-class CachedAnnotator:
+class CachedAnnotator(OfColumns):
     """Ask an annotator what is not known yet, and keep its answers in a file.
 
     An answer is in the file before it is used: a run that is killed at any moment and started again
@@ -42,7 +43,8 @@ class CachedAnnotator:
     Raises
     ------
     TypeError
-        Raised by `annotate` if a prompt or response is neither text nor numbers.
+        If `annotator` has no `annotate`; raised by `annotate` if a prompt or response is neither
+        text nor numbers.
     ValueError
         If the file is something else, or `chunk` is below 1.
 
@@ -64,8 +66,8 @@ class CachedAnnotator:
         chunk: int = 1,
         durable: bool = True,
     ) -> None:
-        if chunk < 1:
-            raise ValueError(f"`chunk` must be at least 1; got chunk={chunk}")
+        check_annotator("annotator", annotator)
+        chunk = check_integer("chunk", chunk, minimum=1)
         self.store = path if isinstance(path, AnswerStore) else AnswerStore(path, durable=durable)
         self.asked = self.found = 0
         self.name = name
@@ -73,42 +75,32 @@ class CachedAnnotator:
         self.annotator: Annotator = annotator if hook is None else hook(self.store)
         self._chunk = chunk if hook is None else None
 
-    def annotate(
-        self,
-        prompts: Sequence[Any],
-        first: Sequence[Any],
-        second: Sequence[Any],
-        instruction: str | None = None,
-    ) -> Annotation:
-        """Answer from the file, and ask for the rest."""
-        count = check_pairs(prompts, first, second)
-        pairs = [
-            _canonical(self.name, instruction, *row)
-            for row in zip(prompts, first, second, strict=True)
-        ]
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
+        pairs = [_canonical(self.name, instruction, *row) for row in zip(*asked, strict=True)]
         known = self.store.get({key for key, _ in pairs})
         places: dict[str, int] = {}
         for i, (key, _) in enumerate(pairs):
             if key not in known:
                 places.setdefault(key, i)  # a pair that comes twice is asked once
         missing = list(places.values())
-        self.found += count - len(missing)
-        for part, answer in self._ask(missing, (prompts, first, second), instruction):
+        self.found += len(pairs) - len(missing)
+        for part, answer in self._ask(missing, asked, instruction):
             rows = {pairs[i][0]: _row(answer, j, pairs[i][1]) for j, i in enumerate(part)}
             self.store.put({key: row for key, row in rows.items() if row is not None})
             known.update({key: row for key, row in rows.items() if row is not None})
         return _assemble([(known.get(key), exchanged) for key, exchanged in pairs])
 
     def _ask(
-        self, missing: list[int], columns: Sequence[Sequence[Any]], instruction: str | None
+        self, missing: list[int], asked: Asked, instruction: str | None
     ) -> Iterator[tuple[list[int], Annotation]]:
         """Yield which pairs were asked, and what came back."""
         size = self._chunk or max(len(missing), 1)
         for start in range(0, len(missing), size):
             part = missing[start : start + size]
             self.asked += len(part)
-            prompts, first, second = ([column[i] for i in part] for column in columns)
-            yield part, self.annotator.annotate(prompts, first, second, instruction)
+            prompts, first, second = ([column[i] for i in part] for column in asked)
+            answer = self.annotator.annotate(prompts, first, second, instruction)
+            yield part, check_annotation(answer, len(part))
 
     def close(self) -> None:
         """Close the file."""

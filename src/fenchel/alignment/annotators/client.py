@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from ...arrays import check_choice, check_number
+from ...arrays import check_choice, check_integer, check_number
 from ._http import Connection, Limits, Usage
 from ._replies import chat_label_scores, chat_text, echo_label_score
 
 __all__ = ["OpenAICompatibleClient"]
 
 T = Any
+
+_LONGEST = 86400.0  # seconds
 
 
 class OpenAICompatibleClient:
@@ -42,7 +44,7 @@ class OpenAICompatibleClient:
         tokens. "completions": the text with each label is sent back with the log-probabilities of
         its tokens, for servers that have `echo`; labels may then have several tokens.
     timeout
-        Seconds that a request may take in all, the reading of its reply included.
+        Seconds that a request may take in all, the reading of its reply included; at most a day.
     max_retries
         How often a failed request is sent again.
     backoff, max_backoff
@@ -63,6 +65,8 @@ class OpenAICompatibleClient:
     ------
     ImportError
         If httpx is not installed: `pip install 'fenchel[alignment]'`.
+    TypeError
+        If an option is of another type; raised by a call that is not given a list of texts.
     ValueError
         If the address holds a user name or password, or an option is out of range.
     PermissionError
@@ -97,9 +101,12 @@ class OpenAICompatibleClient:
         max_tokens: int = 16,
         options: dict[str, Any] | None = None,
     ) -> None:
-        _check_address(base_url)
         check_choice("endpoint", endpoint, ("chat", "completions"))
-        check_number("timeout", timeout, above=0.0)
+        for name, text in (("base_url", base_url), ("model", model)):
+            if not isinstance(text, str):
+                raise TypeError(f"`{name}` must be a text; got {type(text).__qualname__}")
+        _check_address(base_url)
+        check_number("timeout", timeout, above=0.0, maximum=_LONGEST)
         check_number("backoff", backoff, minimum=0.0)
         check_number("max_backoff", max_backoff, minimum=0.0)
         for name, count, least in (
@@ -107,13 +114,13 @@ class OpenAICompatibleClient:
             ("concurrency", concurrency, 1),
             ("max_tokens", max_tokens, 1),
         ):
-            check_number(name, count, minimum=least)
+            check_integer(name, count, minimum=least)
         for name, limit in (
             ("max_requests", max_requests),
             ("max_tokens_spent", max_tokens_spent),
         ):
             if limit is not None:
-                check_number(name, limit, minimum=0)
+                check_integer(name, limit, minimum=0)
         if requests_per_minute is not None:
             check_number("requests_per_minute", requests_per_minute, above=0.0)
         self.base_url, self.model, self.endpoint = base_url.rstrip("/"), model, endpoint
@@ -190,6 +197,10 @@ class OpenAICompatibleClient:
 
     def _each(self, texts: Sequence[str], ask: Callable[[str], T]) -> Iterator[tuple[int, T]]:
         """Ask for every text, some at a time; what has not begun is dropped on an interruption."""
+        wrong = [type(text) for text in texts if not isinstance(text, str)]
+        if isinstance(texts, str) or wrong:
+            kind = "one text" if isinstance(texts, str) else wrong[0].__qualname__
+            raise TypeError(f"`texts` must be a list of texts; got {kind}")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="fenchel-client")
         try:
             futures = {pool.submit(ask, text): i for i, text in enumerate(texts)}

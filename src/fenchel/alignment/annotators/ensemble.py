@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import check_integer
 from .cache import CachedAnnotator
-from .protocol import Annotation, Annotator, check_pairs
+from .protocol import Annotation, Annotator, Asked, OfColumns, check_annotation, check_annotator
 from .store import AnswerStore
 
 __all__ = ["EnsembleAnnotator"]
 
 
 @dataclass(frozen=True)
-class EnsembleAnnotator:
+class EnsembleAnnotator(OfColumns):
     """The mean of several annotators, over those that answered.
 
     Parameters
@@ -30,6 +31,8 @@ class EnsembleAnnotator:
 
     Raises
     ------
+    TypeError
+        If a member has no `annotate`, or the quorum is not an integer.
     ValueError
         If there is no member, the weights do not fit, or the quorum cannot be met.
 
@@ -47,9 +50,14 @@ class EnsembleAnnotator:
     quorum: int = 1
 
     def __post_init__(self) -> None:
+        if not hasattr(self.annotators, "__len__"):
+            kind = type(self.annotators).__qualname__
+            raise TypeError(f"`annotators` must be a list of annotators; got {kind}")
         count = len(self.annotators)
         if not count:
             raise ValueError("`annotators` must have at least one member; got none")
+        for member in self.annotators:
+            check_annotator("annotators", member)
         if self.weights is not None:
             given = np.asarray(self.weights, dtype=np.float64)
             if given.shape != (count,) or not (given >= 0).all() or not given.sum() > 0:
@@ -57,8 +65,7 @@ class EnsembleAnnotator:
                     f"`weights` must be {count} non-negative numbers, not all 0; "
                     f"got {list(self.weights)}"
                 )
-        if not 1 <= self.quorum <= count:
-            raise ValueError(f"`quorum` must be in [1, {count}]; got quorum={self.quorum}")
+        check_integer("quorum", self.quorum, minimum=1, maximum=count)
 
     def with_store(self, store: AnswerStore) -> EnsembleAnnotator:
         """Return the same ensemble with the answers of each member kept in a store."""
@@ -68,18 +75,13 @@ class EnsembleAnnotator:
         ]
         return replace(self, annotators=members)
 
-    def annotate(
-        self,
-        prompts: Sequence[Any],
-        first: Sequence[Any],
-        second: Sequence[Any],
-        instruction: str | None = None,
-    ) -> Annotation:
-        """Ask every member, and average."""
-        check_pairs(prompts, first, second)
-        answers = [a.annotate(prompts, first, second, instruction) for a in self.annotators]
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
+        answers = [
+            check_annotation(a.annotate(*asked, instruction), len(asked.prompts))
+            for a in self.annotators
+        ]
         weights = np.ones(len(answers)) if self.weights is None else np.asarray(self.weights)
-        valid = np.stack([np.asarray(a.valid, dtype=bool) for a in answers])
+        valid = np.stack([a.valid for a in answers])
         share = weights[:, None] * valid
         enough = (valid.sum(axis=0) >= self.quorum) & (share.sum(axis=0) > 0)
         prob = _mean(np.stack([a.prob_first for a in answers]), share)

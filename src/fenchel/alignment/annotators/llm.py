@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import Any
 
 import numpy as np
 
-from ...arrays import check_choice
-from .protocol import Annotation, check_pairs, combine_logits, combine_orders
+from ...arrays import check_choice, check_integer
+from .protocol import Annotation, Asked, OfColumns, combine_logits, combine_orders
 from .store import AnswerStore, key_of
 
 __all__ = ["TEMPLATE", "LLMAnnotator", "parse_label"]
@@ -63,7 +64,7 @@ def parse_label(text: str, labels: Sequence[str]) -> int | None:
 
 
 @dataclass(frozen=True)
-class LLMAnnotator:
+class LLMAnnotator(OfColumns):
     """Preferences by a language model, asked in both orders.
 
     With log-probabilities of the labels, a pair shown as (A, B) has
@@ -96,9 +97,11 @@ class LLMAnnotator:
     Raises
     ------
     TypeError
-        If the client cannot do what `read` asks for.
+        If the client cannot do what `read` asks for; raised by `annotate` if it answers with
+        something else than texts or numbers.
     ValueError
-        If a field is missing in the template, or an option is unknown.
+        If a field is missing in the template, or it has others, or an option is unknown; raised by
+        `annotate` if the client does not answer each text.
 
     References
     ----------
@@ -126,11 +129,12 @@ class LLMAnnotator:
     def __post_init__(self) -> None:
         check_choice("combine", self.combine, ("prob", "logit"))
         check_choice("read", self.read, ("auto", "labels", "text"))
-        missing = [field for field in _FIELDS[1:] if f"{{{field}}}" not in self.template]
-        if missing:
-            raise ValueError(f"`template` must have the fields {_FIELDS}; it lacks {missing}")
-        if len(self.labels) != 2 or self.labels[0].strip() == self.labels[1].strip():
+        _check_template(self.template)
+        names = [label.strip() for label in self.labels]
+        if len(names) != 2 or names[0] == names[1] or not all(names):
             raise ValueError(f"`labels` must be two different texts; got {self.labels}")
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, minimum=1)
         needed = "score_labels" if self._by_labels else "complete"
         if not hasattr(self.client, needed):
             raise TypeError(f"`client` must have {needed}; got {type(self.client).__qualname__}")
@@ -145,16 +149,8 @@ class LLMAnnotator:
         """Return the same annotator, keeping every single answer in a store."""
         return replace(self, store=store)
 
-    def annotate(
-        self,
-        prompts: Sequence[Any],
-        first: Sequence[Any],
-        second: Sequence[Any],
-        instruction: str | None = None,
-    ) -> Annotation:
-        """Ask for each pair in both orders, and combine."""
-        count = check_pairs(prompts, first, second)
-        rows = list(zip(prompts, first, second, strict=True))
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
+        rows, count = list(zip(*asked, strict=True)), len(asked.prompts)
         texts = [self._text(instruction, x, a, b) for x, a, b in rows]
         texts += [self._text(instruction, x, b, a) for x, a, b in rows]
         logits = self._logits(texts)
@@ -199,12 +195,21 @@ class LLMAnnotator:
         else:
             rows = self._in_batches(texts, lambda part: client.score_labels(part, labels))
         for i, row in rows:
-            yield i, [float(value) for value in row]
+            found = [float(value) for value in row]
+            if len(found) != len(labels):
+                raise ValueError(
+                    f"`client` must give {len(labels)} log-probabilities a text; got {len(found)}"
+                )
+            yield i, found
 
     def _logit(self, answer: Any) -> float:
         """Log-odds of the first label; NaN where the answer says nothing."""
+        if not (answer is None or isinstance(answer, str | list)):
+            raise TypeError(f"`client` must answer with texts; got {type(answer).__qualname__}")
         if isinstance(answer, str):
             place = self.parse(answer, self.labels)
+            if place not in (None, 0, 1):
+                raise ValueError(f"`parse` must return 0, 1 or None; got {place!r}")
             return float("nan") if place is None else float("inf") * (1 - 2 * place)
         return float("nan") if answer is None else _odds(*answer)
 
@@ -213,12 +218,33 @@ class LLMAnnotator:
     ) -> Iterator[tuple[int, Any]]:
         size = self.batch_size or max(len(texts), 1)
         for start in range(0, len(texts), size):
-            yield from enumerate(ask(texts[start : start + size]), start)
+            part = texts[start : start + size]
+            answers = ask(part)
+            if isinstance(answers, str) or not hasattr(answers, "__len__"):
+                kind = type(answers).__qualname__
+                raise TypeError(f"`client` must return an answer for each text; got {kind}")
+            if len(answers) != len(part):
+                raise ValueError(f"`client` must return {len(part)} answers; got {len(answers)}")
+            yield from enumerate(answers, start)
 
 
 def _odds(first: float, second: float) -> float:
-    """Difference of two log-probabilities; NaN where both are infinite."""
-    return float("nan") if np.isinf(first) and np.isinf(second) else first - second
+    """Difference of two log-probabilities; NaN where both are -inf, or one is +inf."""
+    known = max(first, second) < float("inf") and not np.isinf(first) & np.isinf(second)
+    return first - second if known else float("nan")
+
+
+def _check_template(template: str) -> None:
+    """Raise ValueError unless a template has its fields, and no others."""
+    try:
+        found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+    except ValueError as error:
+        raise ValueError(f"`template` must double braces that are no fields; {error}") from None
+    if not set(_FIELDS[1:]) <= found <= set(_FIELDS):
+        raise ValueError(
+            f"`template` must have the fields {', '.join(_FIELDS)} and no others; "
+            f"got {', '.join(sorted(found)) or 'none'}"
+        )
 
 
 def _logistic(logit: Any) -> Any:

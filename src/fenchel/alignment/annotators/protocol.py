@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +10,16 @@ import numpy as np
 
 from ...arrays import check_choice
 
-__all__ = ["Annotation", "Annotator", "check_pairs", "combine_logits", "combine_orders"]
+__all__ = [
+    "Annotation",
+    "Annotator",
+    "Asked",
+    "OfColumns",
+    "check_annotation",
+    "check_annotator",
+    "combine_logits",
+    "combine_orders",
+]
 
 _GRID = 2.0**53  # on multiples of 1/_GRID both 1/2 + d and 1/2 - d are exact
 
@@ -59,8 +69,53 @@ class Annotator(Protocol):
         second: Sequence[Any],
         instruction: str | None = None,
     ) -> Annotation:
-        """Say which response of each pair is better."""
+        """Say which response of each pair is better.
+
+        Parameters
+        ----------
+        prompts, first, second
+            Columns of one length: prompts, and two responses to each.
+        instruction
+            What to look for; None leaves it to the annotator.
+
+        Returns
+        -------
+        Annotation
+            A row a pair.
+
+        Raises
+        ------
+        ValueError
+            If the columns differ in length.
+        """
         ...
+
+
+class Asked(NamedTuple):
+    """Columns of one length: prompts, and two responses to each."""
+
+    prompts: Sequence[Any]
+    first: Sequence[Any]
+    second: Sequence[Any]
+
+
+class OfColumns(ABC):
+    """Base of annotators: `annotate` checks the columns, and `_answer` has the say."""
+
+    def annotate(
+        self,
+        prompts: Sequence[Any],
+        first: Sequence[Any],
+        second: Sequence[Any],
+        instruction: str | None = None,
+    ) -> Annotation:
+        """See `Annotator.annotate`."""
+        _check_lengths(prompts, first, second)
+        return self._answer(Asked(prompts, first, second), instruction)
+
+    @abstractmethod
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
+        """Say which response of each pair is better."""
 
 
 def combine_orders(p_ab: Any, p_ba: Any, how: str = "prob") -> tuple[Any, Any]:
@@ -87,7 +142,7 @@ def combine_orders(p_ab: Any, p_ba: Any, how: str = "prob") -> tuple[Any, Any]:
     Raises
     ------
     ValueError
-        If a probability lies outside [0, 1], or `how` is unknown.
+        If a probability lies outside [0, 1], the shapes differ, or `how` is unknown.
 
     References
     ----------
@@ -102,6 +157,8 @@ def combine_orders(p_ab: Any, p_ba: Any, how: str = "prob") -> tuple[Any, Any]:
     check_choice("how", how, ("prob", "logit"))
     first = np.asarray(p_ab, dtype=np.float64)
     second = np.asarray(p_ba, dtype=np.float64)
+    if first.shape != second.shape and first.ndim and second.ndim:
+        raise ValueError(f"`p_ba` must have the shape {first.shape} of `p_ab`; got {second.shape}")
     for name, p in (("p_ab", first), ("p_ba", second)):
         outside = p[(p < 0) | (p > 1)]
         if outside.size:
@@ -128,18 +185,42 @@ def _around_half(distance: Any) -> Any:
     return 0.5 + np.round(distance * _GRID) / _GRID
 
 
-def check_pairs(prompts: Sequence[Any], first: Sequence[Any], second: Sequence[Any]) -> int:
-    """Return how many pairs there are.
+def check_annotator(name: str, annotator: Any) -> None:
+    """Raise TypeError unless it has `annotate`."""
+    if not callable(getattr(annotator, "annotate", None)):
+        raise TypeError(f"`{name}` must have annotate; got {type(annotator).__qualname__}")
+
+
+def check_annotation(answer: Any, count: int) -> Annotation:
+    """Return an answer with its columns as NumPy arrays of the length of the question.
 
     Raises
     ------
+    TypeError
+        If it is no annotation.
     ValueError
-        If the lengths differ.
+        If a column has another length, or a probability lies outside [0, 1].
     """
+    if not isinstance(answer, tuple) or len(answer) != len(Annotation._fields):
+        raise TypeError(f"`annotator` must return an Annotation; got {type(answer).__qualname__}")
+    prob, bias, raw = (np.asarray(answer[i], dtype=np.float64) for i in (0, 2, 3))
+    found = Annotation(prob, np.asarray(answer[1], dtype=bool), bias, raw)
+    for name, column, shape in zip(
+        found._fields, found, [(count,)] * 3 + [(count, 2)], strict=True
+    ):
+        if column.shape != shape:
+            raise ValueError(f"`annotator` must give `{name}` of shape {shape}; got {column.shape}")
+    outside = prob[(prob < 0) | (prob > 1)]
+    if outside.size:
+        raise ValueError(f"`annotator` must give probabilities in [0, 1]; got {outside[0]:g}")
+    return found
+
+
+def _check_lengths(prompts: Sequence[Any], first: Sequence[Any], second: Sequence[Any]) -> None:
+    """Raise ValueError if the lengths differ."""
     count = len(prompts)
     for name, column in (("first", first), ("second", second)):
         if len(column) != count:
             raise ValueError(
                 f"`{name}` must be as long as `prompts` ({count}); got length {len(column)}"
             )
-    return count

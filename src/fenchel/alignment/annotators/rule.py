@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._call import with_instruction
-from .protocol import Annotation, check_pairs, combine_orders
+from ._call import check_callable, number_from, with_instruction
+from .protocol import Annotation, Asked, OfColumns, combine_orders
 
 __all__ = ["RuleAnnotator"]
 
 
 @dataclass(frozen=True)
-class RuleAnnotator:
+class RuleAnnotator(OfColumns):
     """Preferences by a rule.
 
     Parameters
@@ -30,8 +30,10 @@ class RuleAnnotator:
 
     Raises
     ------
+    TypeError
+        If the rule is not callable; raised by `annotate` if it returns no number.
     ValueError
-        Raised by `annotate` if the rule returns a number outside [0, 1].
+        Raised by `annotate` if the number lies outside [0, 1].
 
     Examples
     --------
@@ -43,22 +45,19 @@ class RuleAnnotator:
     rule: Callable[..., Any]
     both_orders: bool = False
 
-    def annotate(
-        self,
-        prompts: Sequence[Any],
-        first: Sequence[Any],
-        second: Sequence[Any],
-        instruction: str | None = None,
-    ) -> Annotation:
-        """Apply the rule to each pair."""
-        count = check_pairs(prompts, first, second)
+    def __post_init__(self) -> None:
+        check_callable("rule", self.rule)
+
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
         rule = with_instruction(self.rule, instruction)
-        raw = np.full((count, 2), np.nan)
-        rows = zip(prompts, first, second, strict=True)
-        for i, (prompt, a, b) in enumerate(rows):
-            raw[i, 0] = float(rule(prompt, a, b))
+        raw = np.full((len(asked.prompts), 2), np.nan)
+        for i, (prompt, a, b) in enumerate(zip(*asked, strict=True)):
+            raw[i, 0] = number_from("rule", rule, prompt, a, b)
             if self.both_orders:
-                raw[i, 1] = float(rule(prompt, b, a))
+                raw[i, 1] = number_from("rule", rule, prompt, b, a)
+        outside = raw[(raw < 0) | (raw > 1)]
+        if outside.size:
+            raise ValueError(f"`rule` must return a number in [0, 1]; got {outside[0]:g}")
         prob, bias = combine_orders(raw[:, 0], raw[:, 1])
         if not self.both_orders:
             prob = raw[:, 0].copy()

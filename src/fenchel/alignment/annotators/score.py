@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from ...arrays import check_number
-from ._call import with_instruction
-from .protocol import Annotation, check_pairs, combine_logits
+from ._call import check_callable, number_from, with_instruction
+from .protocol import Annotation, Asked, OfColumns, combine_logits
 
 __all__ = ["ScoreAnnotator"]
 
 
 @dataclass(frozen=True)
-class ScoreAnnotator:
+class ScoreAnnotator(OfColumns):
     """Preferences by the difference of two scores: the logistic of (s_A - s_B) / temperature.
 
     Parameters
@@ -29,6 +29,8 @@ class ScoreAnnotator:
 
     Raises
     ------
+    TypeError
+        If the score is not callable; raised by `annotate` if it returns no number.
     ValueError
         If the temperature is negative.
 
@@ -48,23 +50,20 @@ class ScoreAnnotator:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        check_callable("score", self.score)
         check_number("temperature", self.temperature, minimum=0.0)
 
-    def annotate(
-        self,
-        prompts: Sequence[Any],
-        first: Sequence[Any],
-        second: Sequence[Any],
-        instruction: str | None = None,
-    ) -> Annotation:
-        """Score every response, and compare."""
-        check_pairs(prompts, first, second)
+    def _answer(self, asked: Asked, instruction: str | None) -> Annotation:
         score = with_instruction(self.score, instruction)
         scores = [
             np.asarray(
-                [float(score(x, y)) for x, y in zip(prompts, column, strict=True)], dtype=np.float64
+                [
+                    number_from("score", score, x, y)
+                    for x, y in zip(asked.prompts, column, strict=True)
+                ],
+                dtype=np.float64,
             )
-            for column in (first, second)
+            for column in (asked.first, asked.second)
         ]
         prob = self._compare(*scores)
         raw = np.stack([prob, 1.0 - prob], axis=-1)
@@ -77,5 +76,6 @@ class ScoreAnnotator:
             difference = np.where(first == second, 0.0, first - second)  # inf - inf is a tie too
         if self.temperature == 0:
             return np.where(unknown, np.nan, 0.5 + 0.5 * np.sign(difference))
-        logit = difference / self.temperature
+        with np.errstate(over="ignore"):  # a tiny temperature is as good as 0
+            logit = difference / self.temperature
         return combine_logits(logit, -logit)

@@ -60,7 +60,7 @@ class AnswerStore:
     Raises
     ------
     ValueError
-        If the file is something else.
+        If the file is something else, or cannot be made there.
 
     Examples
     --------
@@ -73,11 +73,14 @@ class AnswerStore:
     def __init__(self, path: str | Path, *, durable: bool = True) -> None:
         self.path = str(path)
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
         try:
-            self._prepare(durable)
+            self._connection = sqlite3.connect(self.path, timeout=60.0, check_same_thread=False)
+            try:
+                self._prepare(durable)
+            except sqlite3.DatabaseError:
+                self._connection.close()
+                raise
         except sqlite3.DatabaseError as error:
-            self._connection.close()
             raise ValueError(
                 f"`path` must be a file of answers; got {self.path}: {error}"
             ) from None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arrays import check_integer
 from ...backend import backend_of
 from ...random import RandomStream, integers
 from ...trees import is_array, leaves, map
@@ -32,11 +33,10 @@ def prompt_source(prompts: Any, batch_size: int | None) -> PromptSource:
         raise ValueError("`prompts` must have at least one row; got none")
     if batch_size is None:
         return lambda step, stream: prompts
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1; got {batch_size}")
+    size = check_integer("batch_size", batch_size, minimum=1)
 
     def draw(step: int, stream: RandomStream) -> Prompts:
-        rows = integers(stream, 0, count, (batch_size,), like=np.zeros(1))
+        rows = integers(stream, 0, count, (size,), like=np.zeros(1))
         return _rows(prompts, rows)
 
     return draw

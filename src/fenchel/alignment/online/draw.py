@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...random import RandomStream
-from ..annotators.protocol import Annotator
+from ..annotators.protocol import Annotator, check_annotation
+from .batches import row_count
 from .policy import items_of, same_item, shown_lengths
 
 __all__ = ["Answers", "Drawn", "ask", "draw_pairs", "lengths_of", "shown"]
@@ -49,6 +50,12 @@ def draw_pairs(
         (policy.logprob(p, prompts, first), policy.logprob(p, prompts, second))
         for p in (params, reference)
     )
+    shape = (row_count(prompts),)
+    for found in (*logp, *ref):
+        if tuple(found.shape) != shape:
+            raise ValueError(
+                f"`policy.logprob` must return shape {shape}; got {tuple(found.shape)}"
+            )
     return Drawn(first, second, logp, ref)
 
 
@@ -79,20 +86,10 @@ def ask(
     rows = np.flatnonzero(~identical)
     if rows.size:
         x, a, b = ([column[i] for i in rows] for column in (prompts, first, second))
-        answer = annotator.annotate(x, a, b, instruction)
-        given = np.asarray(answer.prob_first, dtype=np.float64)
-        _check(given, rows.size)
-        prob[rows], bias[rows] = given, np.asarray(answer.position_bias, dtype=np.float64)
-        known[rows] = np.asarray(answer.valid, dtype=bool) & ~np.isnan(given)
+        answer = check_annotation(annotator.annotate(x, a, b, instruction), rows.size)
+        prob[rows], bias[rows] = answer.prob_first, answer.position_bias
+        known[rows] = answer.valid & ~np.isnan(answer.prob_first)
     return Answers(np.where(known, prob, np.nan), known, identical, bias)
-
-
-def _check(prob: Any, count: int) -> None:
-    if prob.shape != (count,):
-        raise ValueError(f"`annotator` must give {count} probabilities; got shape {prob.shape}")
-    outside = prob[(prob < 0) | (prob > 1)]
-    if outside.size:
-        raise ValueError(f"`annotator` must give probabilities in [0, 1]; got {outside[0]:g}")
 
 
 def lengths_of(policy: Any, responses: Any, items: list[Any]) -> Any:

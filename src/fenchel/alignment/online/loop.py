@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import check_choice, check_number
+from ...arrays import check_integer, check_number
 from ...autodiff import Estimate
 from ...backend import Backend
 from ...random import RandomStream, integers
 from ...trees import backend_of_tree, is_array, leaves
 from ..annotators.protocol import Annotator
-from ..pair_losses import pair_loss_names
 from .batches import prompt_source
 from .draw import Drawn, ask, draw_pairs, lengths_of, shown
-from .labels import LABELS, TIES, decide
+from .labels import decide
 from .metrics import Feedback, Metrics, measure
-from .prepare import batch_of, check_parts, log_ratios, seed_from
+from .options import check_options, check_params
+from .prepare import batch_of, log_ratios, seed_from
 from .state import Batch, OnlineState, load, save
-from .update import BASELINE, GradientStep, PairObjective, take_step
+from .update import BASELINE, GradientStep, PairObjective, counts, take_step
 from .versus import versus
 
 __all__ = ["OnlineLoop"]
@@ -136,15 +136,7 @@ class OnlineLoop:
     jit: bool | None = None
 
     def __post_init__(self) -> None:
-        check_parts(self.policy, self.annotator, self.optimizer)
-        check_choice("loss", self.loss, (*pair_loss_names(), BASELINE))
-        check_number("beta", self.beta, above=0.0)
-        check_number("temperature", self.temperature, minimum=0.0)
-        check_choice("labels", self.labels, LABELS)
-        check_choice("ties", self.ties, TIES)
-        check_number("tie_margin", self.tie_margin, minimum=0.0, maximum=0.5 - 2.0**-53)
-        for name in ("reuse", "replay"):
-            check_number(name, getattr(self, name), minimum=1)
+        check_options(self)
 
     def init(self, params: Tree, rng: Any = 0, *, reference: Tree = None) -> OnlineState:
         """Return the first state.
@@ -157,9 +149,17 @@ class OnlineLoop:
             Integer seed, or a generator or key to draw one from.
         reference
             Parameters of the frozen reference; the same as `params` by default.
+
+        Raises
+        ------
+        TypeError
+            If `params` holds no floating arrays, or the reference is of another library.
+        ValueError
+            If the reference has other shapes, or a seed is out of range.
         """
-        seed = rng if isinstance(rng, int) else seed_from(rng, params)
+        seed = seed_from(rng, params)
         reference = params if reference is None else reference
+        check_params(params, reference=reference)
         RandomStream(seed)  # complains of a seed out of range
         return OnlineState(params, reference, self._optimizer.init(params), 0, (), seed)
 
@@ -191,7 +191,7 @@ class OnlineLoop:
         batches = [batch, *(memory[int(place)] for place in places[1:])]
         updates, report = 0, (_NAN, _NAN)
         for turn, chosen in enumerate(batches):
-            if not _counts(backend, chosen):
+            if not counts(backend, chosen):
                 continue
             state, loss, norm = self._take(backend, state, chosen)
             updates += 1
@@ -227,10 +227,9 @@ class OnlineLoop:
             Pairs; if none of them counts the state stays as it is.
         """
         backend = backend_of_tree(state.params)
-        if not _counts(backend, batch):
+        if not counts(backend, batch):
             return state
-        after: OnlineState = self._take(backend, state, batch)[0]
-        return after
+        return self._take(backend, state, batch)[0]  # type: ignore[no-any-return]
 
     def run(
         self,
@@ -271,15 +270,20 @@ class OnlineLoop:
         Raises
         ------
         ValueError
-            If the file is no checkpoint of this run, or a number is out of range.
+            If the file is no checkpoint of this run, or of a later step than the last one, or a
+            number is out of range.
         """
-        check_number("steps", steps, minimum=0)
-        check_number("every", every, minimum=1)
+        check_integer("steps", steps, minimum=0)
+        check_integer("every", every, minimum=1)
         choose, last = prompt_source(prompts, batch_size), state.step + steps
         history: list[Metrics] = []
         path = None if checkpoint is None else Path(checkpoint)
         if path is not None and path.exists():
             state, history = load(path, state)
+            if state.step > last:
+                raise ValueError(
+                    f"`steps` must reach step {state.step} of the checkpoint; got steps={steps}"
+                )
         while state.step < last:
             stream = RandomStream(state.seed, step=state.step).split(_STREAMS)[4]
             state, metrics = self.step(state, choose(state.step, stream))
@@ -312,6 +316,7 @@ class OnlineLoop:
             Mean probability that the first policy's response is better (identical ones are a draw,
             pairs without an answer are left out), and its standard error.
         """
+        check_params(params, other=other)
         name, backend = f"sample at {temperature}", backend_of_tree(params)
         sample = self._once(name, backend, prompts, lambda *a: self.policy.sample(*a, temperature))
         return versus(self, sample, params, other, prompts, RandomStream(rng))
@@ -393,8 +398,3 @@ class OnlineLoop:
 _NAN = float("nan")
 # Two responses, labels, replay, prompts.
 _STREAMS = 5
-
-
-def _counts(backend: Backend, batch: Batch) -> bool:
-    """Whether a pair counts: a step on nothing would still move what has momentum."""
-    return bool(np.any(backend.to_host(batch.weight)))

@@ -1,8 +1,8 @@
-"""Checks of the parts of a loop, and what is carried over to the library."""
+"""What is carried over from the host to the library, and back."""
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,29 +16,18 @@ from .draw import Drawn
 from .labels import Decision
 from .state import Batch
 
-__all__ = ["batch_of", "check_parts", "log_ratios", "seed_from"]
+__all__ = ["batch_of", "log_ratios", "seed_from"]
 
 Tree = Any
 Array = Any
 
 
-def check_parts(policy: Any, annotator: Any, optimizer: Any) -> None:
-    """Raise TypeError unless each part has its methods."""
-    for name, part, methods in (
-        ("policy", policy, ("sample", "logprob")),
-        ("annotator", annotator, ("annotate",)),
-        ("optimizer", optimizer, () if isinstance(optimizer, Real) else ("init", "update")),
-    ):
-        missing = [method for method in methods if not callable(getattr(part, method, None))]
-        if missing:
-            raise TypeError(
-                f"`{name}` must have {' and '.join(methods)}; "
-                f"{type(part).__qualname__} lacks {', '.join(missing)}"
-            )
-
-
 def seed_from(rng: Any, params: Tree) -> int:
-    """Return a seed drawn from a generator or key."""
+    """Return a seed: an integer itself, or one drawn from a generator or key."""
+    if isinstance(rng, bool):
+        raise TypeError("`rng` must be an integer seed, a generator or a key; got bool")
+    if isinstance(rng, Integral):
+        return int(rng)
     like = next(leaf for leaf in leaves(params) if is_array(leaf))
     backend = backend_of_tree(params)
     return int(backend.to_host(integers(rng, 0, 2**31 - 1, (1,), like=like))[0])

@@ -16,6 +16,8 @@ Tree = Any
 Array = Any
 
 _FORMAT = "fenchel online loop 1"
+# What other content may lead to while it is read: missing modules and names, and what pickle says.
+_UNREADABLE = (EOFError, TypeError, ValueError, AttributeError, ImportError, IndexError, KeyError)
 
 
 class Batch(NamedTuple):
@@ -88,8 +90,8 @@ def load(path: Path, like: OnlineState) -> tuple[OnlineState, list[Any]]:
     """
     try:
         mark, state, history = pickle.loads(path.read_bytes())
-    except (pickle.UnpicklingError, EOFError, TypeError, ValueError):
-        mark = None
+    except (pickle.UnpicklingError, *_UNREADABLE) as error:
+        raise ValueError(f"`checkpoint` must be a file of this loop; got {path}") from error
     if mark != _FORMAT:
         raise ValueError(f"`checkpoint` must be a file of this loop; got {path}")
     if state.seed != like.seed or _shapes(state) != _shapes(like) or state.step < like.step:

@@ -14,7 +14,7 @@ from ..pair_losses import pair_loss
 from ..rloo import rloo_gradient
 from .state import Batch
 
-__all__ = ["BASELINE", "GradientStep", "PairObjective", "take_step"]
+__all__ = ["BASELINE", "GradientStep", "PairObjective", "counts", "take_step"]
 
 Tree = Any
 Array = Any
@@ -134,3 +134,8 @@ def take_step(
     loss, grad = backend.value_and_grad(lambda p: objective(p, batch))(params)
     direction, state = optimizer.update(grad, state, params)
     return trees.axpy(learning_rate, direction, params), state, loss, trees.norm(grad)
+
+
+def counts(backend: Backend, batch: Batch) -> bool:
+    """Whether a pair counts: a step on nothing would still move what has momentum."""
+    return bool(backend.to_host(batch.weight).any())
