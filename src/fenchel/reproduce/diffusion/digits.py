@@ -3,80 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from fenchel.backend import Array, namespace
 from fenchel.diffusion import DenoisingSampler, Descent, ImplicitDiffusion, PathKL, Reward
 from fenchel.tuners import Adam
 
 from ..figures import COLORS, new_figure
 from ..paper import Claim, Run
-from .score import HORIZON, STEPS, digits, pretrained, score
+from . import rivals
+from .score import HORIZON, STEPS, pretrained, score
+from .sheets import BATCH, RATE, UPDATES, Sheet, brightness, drawn
 
 __all__ = ["claims", "tour"]
 
-_UPDATES, _BATCH, _RATE = 100, 16, 3e-4
-
-
-def brightness(images: Array) -> Array:
-    """Return the mean pixel of each image, 0 for black and 1 for white."""
-    return (namespace(images).mean(images, axis=-1) + 1.0) * 0.5
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Images of a denoiser, how bright they are and how far their paths are from the first's."""
-
-    images: Any
-    brightness: float
-    path_kl: float
-
-    @property
-    def classes(self) -> int:
-        """How many of the ten digits there are, by their five nearest neighbours in the data."""
-        from sklearn.neighbors import KNeighborsClassifier
-
-        known, labels = digits()
-        judge = KNeighborsClassifier(5).fit(known, labels)
-        return len(set(judge.predict(self.images).tolist()))
-
 
 def tuned(
-    run: Run, params: Any, ratio: float, *, queue: int = 4, updates: int = _UPDATES
+    run: Run, params: Any, ratio: float, *, queue: int = 4, updates: int = UPDATES
 ) -> tuple[Any, Any]:
     """Return the parameters that trade `ratio` times the brightness for the path, and the course.
 
     A queue of M gives its first update after M - 1 steps; there are as many updates for each M.
     """
-    sampler = DenoisingSampler(score, HORIZON, STEPS, shape=(_BATCH, 64))
+    sampler = DenoisingSampler(score, HORIZON, STEPS, shape=(BATCH, 64))
     objective = -Reward(brightness) + PathKL(lambda y, t: score(y, t, params)) * (1.0 / ratio)
-    loop = ImplicitDiffusion(sampler, objective, Descent(_RATE, Adam()), queue=queue)
+    loop = ImplicitDiffusion(sampler, objective, Descent(RATE, Adam()), queue=queue)
     state = loop.init(0, params)
     done, course = loop.run(state, updates + queue - 1)
     return done.params, course.value
-
-
-def drawn(run: Run, params: Any, first: Any, count: int = 500) -> Sheet:
-    """Draw images, and measure the divergence of their paths from those of the first denoiser."""
-    sampler = DenoisingSampler(score, HORIZON, STEPS, shape=(count, 64))
-    reference = PathKL(lambda y, t: score(y, t, first))
-
-    def step(state: Any, params: Any) -> tuple[Any, Array]:
-        xp = namespace(state.x)
-        elapsed = xp.astype(state.t, state.x.dtype) * sampler.step_size
-        t = sampler.times(state.x, elapsed)
-        rate = reference.rate(score(state.x, t, params), state.x, t)
-        return sampler.step(state, params), rate * sampler.step_size
-
-    advance, total = run.library.compiled(step), 0.0
-    state = sampler.init(12345, params)
-    for _ in range(STEPS):
-        state, cost = advance(state, params)
-        total += float(cost)
-    images = run.library.numpy(state.x)
-    return Sheet(images, float(brightness(images).mean()), total)
 
 
 def claims(run: Run) -> Iterator[Claim]:
@@ -99,9 +53,11 @@ def claims(run: Run) -> Iterator[Claim]:
     rise = min(b - a for a, b in pairwise(steps))
     yield Claim("digits: rise of the brightness from 0 to 10, 33 and 100, least", rise, ">=", 0.0)
     yield from _staleness(run, first)
+    yield from rivals.claims(run, first, bright)
     params, _ = tuned(run, first, 333.0, updates=300)
     lost = drawn(run, params, first)
     yield Claim("digits: at 333 the digits are lost, divergence", lost.path_kl, ">=", 50.0)
+    yield Claim("digits: and classes among 500 images, of ten", lost.classes, "<=", 3)
 
 
 def _quick(run: Run) -> Iterator[Claim]:
