@@ -7,6 +7,8 @@ import pytest
 
 import fenchel
 from fenchel.losses import (
+    _linear_classes,
+    _linear_parts,
     binary_logistic,
     entmax_loss,
     fitzpatrick_logistic,
@@ -81,7 +83,7 @@ def test_value_and_gradients_are_those_of_the_composition(loss, options, xp, rng
         return xp.run(run, features, weights)
 
     value, gradients = both(plain, {})
-    for block in ({}, {"block_size": 3}):
+    for block in ({}, {"block_size": 7}):
         found, slopes = both(linear_loss, block)
         np.testing.assert_allclose(xp.numpy(found), xp.numpy(value), rtol=1e-12, atol=1e-14)
         for got, want in zip(slopes, gradients, strict=True):
@@ -157,19 +159,58 @@ def test_one_differentiated_argument_and_a_live_target(rng):
             np.testing.assert_allclose(got, want, atol=1e-12)
 
 
-def test_the_scores_never_exist_as_a_whole(rng):
-    n, d, classes = 256, 8, 8000
-    features, weights = rng.normal(size=(n, d)), rng.normal(size=(d, classes))
+@pytest.mark.parametrize(
+    ("loss", "share"), [(logistic, 0.1), (fitzpatrick_logistic, 0.1), (sparsemax_loss, 0.15)]
+)
+def test_rows_of_scores_never_exist_as_a_whole(loss, share, rng):
+    n, d, classes = 512, 2, 20_000
+    features, weights = rng.normal(size=(n, d)), 3.0 * rng.normal(size=(d, classes))
     target = rng.integers(classes, size=n)
-    f = fenchel.value_and_grad(
-        lambda w: linear_loss(sparsemax_loss, features, w, target, block_size=16)
-    )
+    f = fenchel.value_and_grad(lambda w: linear_loss(loss, features, w, target, block_size=256))
     f(weights)
     tracemalloc.start()
     f(weights)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 0.75 * n * classes * 8
+    assert peak < share * n * classes * 8
+
+
+@losses
+def test_rows_by_the_tile(loss, rng, monkeypatch):
+    """Tiles that do not divide the rows, and parts of them; classes weighed and ignored."""
+    monkeypatch.setattr(_linear_classes, "TILE", 4)
+    monkeypatch.setattr(_linear_classes, "_DENSE_ENTRIES", 120)
+    monkeypatch.setattr(_linear_parts, "_SCATTERED", 60)
+    features, weights = rng.normal(size=(10, 3)), rng.normal(size=(3, 40))
+    target, factors = rng.integers(40, size=10), rng.uniform(size=10)
+    target[3] = 7
+    options = {"weight": rng.uniform(size=40), "ignore_index": 7, "reduction": "none"}
+
+    def total(f, **block):
+        def value(features, weights):
+            return (f(loss, features, weights, target, **block, **options) * factors).sum()
+
+        return fenchel.value_and_grad(value, argnums=(0, 1))(features, weights)
+
+    value, slopes = total(linear_loss, block_size=9)
+    want, gradients = total(plain)
+    np.testing.assert_allclose(value, want, rtol=1e-12)
+    for got, wanted in zip(slopes, gradients, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-13)
+
+
+@losses
+def test_scores_that_need_whole_rows(loss, rng):
+    """NaN and infinite features, the former ignored; ties of all classes."""
+    features, weights = rng.normal(size=(4, 3)), np.abs(rng.normal(size=(3, 24)))
+    target = np.asarray([1, 2, 3, 4])
+    for spoilt, ignored in ((np.nan, 2), (np.inf, -1), (-np.inf, -1), (0.0, -1)):
+        features[1] = spoilt
+        options = {"reduction": "none", "ignore_index": ignored}
+        with np.errstate(invalid="ignore"):  # of the product, in BLAS
+            got = linear_loss(loss, features, weights, target, block_size=5, **options)
+            want = plain(loss, features, weights, target, **options)
+        np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 def test_nothing_to_average_is_zero():
@@ -195,6 +236,12 @@ def test_half_precision(rng):
     assert value.dtype == weights.grad.dtype == torch.bfloat16
     exact = plain(sparsemax_loss, features.double(), weights.detach().double(), target)
     assert abs(value.item() - exact.item()) < 0.05
+    blocks = linear_loss(sparsemax_loss, features, weights, target, block_size=2)
+    assert blocks.dtype == torch.bfloat16
+    assert abs(blocks.item() - exact.item()) < 0.05
+    flat = torch.zeros((601, 1), dtype=torch.bfloat16)  # 601 is no bfloat16
+    even = linear_loss(logistic, flat, weights[:1], torch.zeros(601, dtype=torch.int64))
+    assert even.item() == pytest.approx(np.log(5), rel=2**-9)
 
 
 @pytest.mark.parametrize(

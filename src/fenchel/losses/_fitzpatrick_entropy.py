@@ -16,16 +16,15 @@ from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega
 from ._fitzpatrick_roots import maximiser
-from ._long_rows import Others, with_class
 from ._pieces import bounded, corrected, excess, impossible_rows, out_of, with_nan
 from ._problem import Problem, differentiates
 
 __all__ = [
     "entropy_maximiser",
     "entropy_rows",
-    "logistic_block",
     "logistic_index_gradient",
     "logistic_index_rows",
+    "logistic_softmax_rows",
 ]
 
 Array = Any
@@ -129,19 +128,14 @@ def logistic_index_rows(problem: Problem) -> Array:
     return impossible_rows(xp, rows, impossible)
 
 
-def logistic_block(problem: Problem, others: Others, slopes: bool) -> tuple[Array, Array | None]:
-    """Return the same rows of long ones, and their gradients where `slopes` are asked for."""
-    xp = problem.backend.namespace
-    own, parts, total = others
-    absent, alone = own == float("-inf"), total == 0
-    s = xp.log(xp.where(alone, xp.ones_like(total), total)) - own
-    s = xp.where(alone, xp.full_like(s, float("-inf")), s)
+def logistic_softmax_rows(xp: Any, own: Array, rest: Array) -> tuple[Array, Array, Array]:
+    """Return the same loss and gradient from sums of exponentials; see `_softmax_rows`."""
+    absent, alone = own == float("-inf"), rest == 0
+    safe = xp.where(alone, xp.ones_like(rest), rest)
+    s = xp.where(alone, xp.full_like(own, float("-inf")), xp.log(safe) - own)
     rows = xp.where(absent, xp.full_like(s, float("inf")), wright_omega(s - 1.0))
-    if not slopes:
-        return rows, None
     share = _share(xp, rows)
-    parts = parts * (share / xp.where(alone, xp.ones_like(total), total))
-    return rows, with_class(problem, parts, xp.where(absent, xp.zeros_like(share), -share))
+    return rows, share / safe, xp.where(absent, xp.zeros_like(share), -share)
 
 
 def _share(xp: Any, f: Array) -> Array:

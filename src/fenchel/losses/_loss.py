@@ -343,6 +343,10 @@ class Loss(ABC):
             return self._both(problem, target_term)
         return self._rows(problem, target_term), None
 
+    def _of_softmax(self) -> bool:
+        """Whether the gradient in the scores of a class is softmax but for factors of the rows."""
+        return False
+
     def _fused(self, problem: Problem) -> Array | None:
         """Return the rows by the fused rule of the library, None where none serves."""
         found = _kernel_target(problem, self._kernel_name())

@@ -9,7 +9,6 @@ from ..operators._scores import shifted
 from ..regularizers import Gini, Shannon, Tsallis
 from ..trees import register_dataclass
 from ._duals import fenchel_young_conjugate, fenchel_young_prox
-from ._long_rows import Others, others, with_class
 from ._of_regularizer import LossOfRegularizer
 from ._pieces import (
     at_entries,
@@ -175,14 +174,11 @@ class FenchelYoung(LossOfRegularizer):
             return None
         return alpha, 1.0
 
-    def _block(
-        self, problem: Problem, target_term: bool, slopes: bool
-    ) -> tuple[Array, Array | None]:
-        if isinstance(self.regularizer, Shannon) and problem.classes is not None:
-            rest = others(problem)
-            if rest is not None:
-                return _logistic_block(problem, rest, slopes)
-        return super()._block(problem, target_term, slopes)
+    def _softmax_rows(self, xp: Any, own: Array, rest: Array) -> tuple[Array, Array, Array]:
+        total = rest + xp.exp(own)
+        rows = xp.where(own == 0, xp.log1p(rest), xp.log(total) - own)
+        absent = own == float("-inf")
+        return rows, 1.0 / total, xp.where(absent, xp.zeros_like(own), -rest / total)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         own = self.regularizer
@@ -201,15 +197,3 @@ class FenchelYoung(LossOfRegularizer):
 def _prepared(problem: Problem, own: Any) -> Array:
     """Return the scores as the regularizer takes them."""
     return shifted(problem.backend, problem.x, 1.0) if own.simplex else problem.x
-
-
-def _logistic_block(problem: Problem, others: Others, slopes: bool) -> tuple[Array, Array | None]:
-    """Return the logistic loss of long rows, and its gradient where `slopes` are asked for."""
-    xp = problem.backend.namespace
-    own, parts, rest = others
-    total = rest + xp.exp(own)
-    rows = xp.where(own == 0, xp.log1p(rest), xp.log(total) - own)
-    if not slopes:
-        return rows, None
-    at_class = xp.where(own == float("-inf"), xp.zeros_like(own), -rest / total)
-    return rows, with_class(problem, parts * (1.0 / total), at_class)

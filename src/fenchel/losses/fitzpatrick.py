@@ -13,11 +13,10 @@ from ._duals import fitzpatrick_conjugate, fitzpatrick_prox
 from ._fitzpatrick_entropy import (
     entropy_maximiser,
     entropy_rows,
-    logistic_block,
     logistic_index_gradient,
     logistic_index_rows,
+    logistic_softmax_rows,
 )
-from ._long_rows import others
 from ._of_regularizer import LossOfRegularizer
 from ._pieces import at_entries, link_of, oriented, settled, with_nan
 from ._problem import Problem
@@ -133,14 +132,8 @@ class Fitzpatrick(LossOfRegularizer):
         # The prediction is that of (x + y)/2, and y only raises the threshold.
         return (2.0, 2.0) if isinstance(self.regularizer, Gini) else None
 
-    def _block(
-        self, problem: Problem, target_term: bool, slopes: bool
-    ) -> tuple[Array, Array | None]:
-        if isinstance(self.regularizer, Shannon) and problem.classes is not None:
-            rest = others(problem)
-            if rest is not None:
-                return logistic_block(problem, rest, slopes)
-        return super()._block(problem, target_term, slopes)
+    def _softmax_rows(self, xp: Any, own: Array, rest: Array) -> tuple[Array, Array, Array]:
+        return logistic_softmax_rows(xp, own, rest)
 
     def _kernel_name(self) -> tuple[str, tuple[float, ...]] | None:
         if isinstance(self.regularizer, Shannon):

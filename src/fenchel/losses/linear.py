@@ -1,19 +1,22 @@
 """A linear layer and a loss in one, for so many classes that the scores are what fills the memory.
 
-Rows are taken a block at a time: scores, losses and their gradients G in the scores of the block by
-the loss's own fused kernel, then everything but the columns that G has entries in is dropped. A
-sparse prediction leaves few of them, so that both products of the pullback, G W' and F' G, are over
-those columns alone. Where most columns are left (softmax), G is not kept but made again.
+The classes are taken a block at a time: the scores of a block are made, what the loss needs of them
+is kept, the rest is dropped. Of softmax that is a running log-sum-exp, and the pullback makes each
+block again; of a sparse prediction the few entries that still may be in its support, and both
+products of the pullback are over the columns of the support alone. Other losses, and label
+proportions, which are as large as the scores, take some rows at a time with all of their classes.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..arrays import check_choice, check_dtype
 from ..backend import backend_of
 from ..kernels import eager_rule
 from ..parameters import check_array, known_to
+from ._linear_classes import TILE, by_classes
+from ._linear_rows import ByRows
 from ._loss import Loss
 from ._problem import differentiates
 from ._reduction import REDUCTIONS
@@ -22,8 +25,8 @@ __all__ = ["linear_loss"]
 
 Array = Any
 
-_BLOCK_ENTRIES = 2**23
-_KEPT_SHARE = 0.25  # of the columns: above, making G again is cheaper than keeping it
+_ENTRIES = 2**23  # up to so many scores exist at once
+_BLOCK_ENTRIES = 2**20  # of a block of classes, which stays in the cache
 
 
 def linear_loss(
@@ -56,7 +59,8 @@ def linear_loss(
     reduction : {"mean", "sum", "none"}
         What is done with the losses of the rows.
     block_size : int, optional
-        Rows of scores that exist at once; by default 2^23 numbers.
+        Classes whose scores exist at once, for at most 1024 rows; other losses have as many scores
+        at once, of fewer rows. By default all scores, if they are at most 2^23, else 2^20 of them.
 
     Returns
     -------
@@ -97,10 +101,9 @@ def linear_loss(
         return loss(xp.matmul(features, weights), target, reduction=reduction, **options)
 
     fixed = (target, weight, *loss._parameters())
-    rows = block_size or max(1, _BLOCK_ENTRIES // max(1, weights.shape[1]))
     if not _blockwise(backend, fixed, features):
         return formula(features, weights)
-    rule = _Rule(loss, target, options, reduction, rows)
+    rule = _Rule(*_ways(loss, weights, target, options, reduction, block_size))
     if not differentiates(backend):
         return rule.value(features, weights)
     found = eager_rule(backend, rule, formula, features, weights)
@@ -147,6 +150,26 @@ def _check(
     return backend
 
 
+def _ways(
+    loss: Loss,
+    weights: Array,
+    target: Array,
+    options: dict[str, Any],
+    reduction: str,
+    block_size: int | None,
+) -> list[Any]:
+    """Return the ways to go, the one for any loss last."""
+    rows, classes = target.shape[0], weights.shape[1]
+    entries = _ENTRIES if block_size is None else block_size * min(rows, TILE)
+    ways: list[Any] = [ByRows(loss, target, options, reduction, entries)]
+    if target.ndim == 1 and options["label_smoothing"] == 0.0 and rows * classes > entries:
+        size = block_size or max(1, _BLOCK_ENTRIES // min(rows, TILE))
+        kind = by_classes(loss)
+        if kind is not None:
+            ways.insert(0, kind(loss, target, options, reduction, size))
+    return ways
+
+
 def _blockwise(backend: Any, fixed: tuple[Any, ...], features: Array) -> bool:
     """Whether values can be looked at, and nothing but features and weights is differentiated."""
     arrays = [value for value in fixed if hasattr(value, "dtype")]
@@ -159,145 +182,31 @@ def _blockwise(backend: Any, fixed: tuple[Any, ...], features: Array) -> bool:
     return not (live or traced) and features.shape[0] > 0
 
 
-class _Block(NamedTuple):
-    """Gradient of a block of rows and its columns; None for all columns, and where not kept."""
-
-    start: int
-    stop: int
-    columns: Array | None
-    gradient: Array | None
-
-
 class _Rule:
-    """Value and pullback of the layer and its loss, for plain arrays of any library."""
+    """Value and pullback of the first way that leads there, for plain arrays of any library."""
 
-    def __init__(
-        self, loss: Loss, target: Array, options: dict[str, Any], reduction: str, rows: int
-    ) -> None:
-        self.loss, self.target, self.options = loss, target, options
-        self.reduction, self.rows = reduction, rows
+    def __init__(self, *ways: Any) -> None:
+        self.ways = ways
 
     def value(self, features: Array, weights: Array) -> Array:
         """Return the value where nothing will be pulled back."""
-        xp = backend_of(features).namespace
-        losses = [
-            self.loss(self._scores(features, weights, part), self.target[part], **self._each())
-            for part in self._parts(features)
-        ]
-        return self._reduced(xp.concat(losses))
+        for way in self.ways:
+            value = way.value(features, weights)
+            if value is not None:
+                break
+        return value
 
-    def forward(self, features: Array, weights: Array) -> tuple[Array, list[_Block]]:
-        """Return the value, and the gradients of the blocks."""
-        xp = backend_of(features).namespace
-        losses, blocks = [], []
-        for part in self._parts(features):
-            rows, gradient = self._both(features, weights, part)
-            losses.append(rows)
-            alone = features.shape[0] <= self.rows
-            blocks.append(_packed(xp, gradient, part, alone))
-        return self._reduced(xp.concat(losses)), blocks
+    def forward(self, features: Array, weights: Array) -> tuple[Array, tuple[Any, Any]]:
+        """Return the value, and what the way keeps of it."""
+        for way in self.ways:
+            found = way.forward(features, weights)
+            if found is not None:
+                break
+        return found[0], (way, found[1])
 
     def pullback(
-        self, g: Array, inputs: tuple[Array, Array], blocks: list[_Block]
+        self, g: Array, inputs: tuple[Array, Array], saved: tuple[Any, Any]
     ) -> tuple[Array, Array]:
         """Return the cotangents of features and weights."""
-        features, weights = inputs
-        backend = backend_of(features)
-        xp = backend.namespace
-        if self.reduction != "none":
-            g = xp.broadcast_to(g / self._count(features), (features.shape[0],))
-        pulled, total = [], _Columns(backend, weights)
-        for block in blocks:
-            part = slice(block.start, block.stop)
-            columns, gradient = block.columns, block.gradient
-            if gradient is None:
-                gradient = self._both(features, weights, part)[1]
-            gradient = _scaled(xp, gradient, g[part])
-            inside = weights if columns is None else xp.take(weights, columns, axis=1)
-            pulled.append(xp.matmul(gradient, _transposed(xp, inside)))
-            total.add(columns, xp.matmul(_transposed(xp, features[part, :]), gradient))
-        return xp.concat(pulled), total.sum()
-
-    def _parts(self, features: Array) -> list[slice]:
-        n = features.shape[0]
-        return [slice(start, min(n, start + self.rows)) for start in range(0, n, self.rows)]
-
-    def _scores(self, features: Array, weights: Array, part: slice) -> Array:
-        return backend_of(features).namespace.matmul(features[part, :], weights)
-
-    def _each(self) -> dict[str, Any]:
-        return {"reduction": "none", **self.options}
-
-    def _both(self, features: Array, weights: Array, part: slice) -> tuple[Array, Array]:
-        scores = self._scores(features, weights, part)
-        return self.loss.value_and_grad(scores, self.target[part], **self._each())
-
-    def _reduced(self, losses: Array) -> Array:
-        if self.reduction == "none":
-            return losses
-        total = backend_of(losses).namespace.sum(losses, dtype=losses.dtype)
-        return total / self._count(losses)
-
-    def _count(self, like: Array) -> Any:
-        """What the sum is divided by: 1, the number of rows, or the weights of their classes."""
-        n, weight, ignored = like.shape[0], self.options["weight"], self.options.get("ignore_index")
-        if self.reduction == "sum" or self.target.ndim == 2:
-            return 1.0 if self.reduction == "sum" else float(n)
-        xp = backend_of(like).namespace
-        out = self.target == (-1 if ignored is None else ignored)
-        safe = xp.where(out, xp.zeros_like(self.target), self.target)
-        counted = xp.astype(xp.ones_like(self.target), like.dtype)
-        if weight is not None:
-            counted = xp.astype(xp.take(weight, safe), like.dtype)
-        total = float(xp.sum(xp.where(out, xp.zeros_like(counted), counted)))
-        return total if total != 0.0 else 1.0
-
-
-class _Columns:
-    """A sum of updates of some columns, added up together: each addition writes all columns."""
-
-    def __init__(self, backend: Any, like: Array) -> None:
-        self.backend, self.xp = backend, backend.namespace
-        self.total = self.xp.zeros_like(like)
-        self.waiting: list[tuple[Array, Array]] = []
-        self.width = 0
-
-    def add(self, columns: Array | None, update: Array) -> None:
-        """Add an update of the given columns, or of all."""
-        if columns is None:
-            self.total = self.total + update
-            return
-        if columns.shape[0] == 0:
-            return
-        self.waiting.append((columns, update))
-        self.width += columns.shape[0]
-        if self.width > self.total.shape[1]:
-            self.sum()
-
-    def sum(self) -> Array:
-        """Return the sum so far."""
-        if self.waiting:
-            columns, updates = zip(*self.waiting, strict=True)
-            update = self.xp.concat(updates, axis=1)
-            places = self.xp.broadcast_to(self.xp.concat(columns), tuple(update.shape))
-            self.total = self.backend.scatter_add(self.total, places, update)
-            self.waiting, self.width = [], 0
-        return self.total
-
-
-def _transposed(xp: Any, matrix: Array) -> Array:
-    return xp.permute_dims(matrix, (1, 0))
-
-
-def _packed(xp: Any, gradient: Array, part: slice, alone: bool) -> _Block:
-    """Keep the columns of a gradient that are not 0, if they are few; all if it is the only one."""
-    columns = xp.nonzero(xp.any(gradient != 0, axis=0))[0]
-    if columns.shape[0] > _KEPT_SHARE * gradient.shape[1]:
-        return _Block(part.start, part.stop, None, gradient if alone else None)
-    return _Block(part.start, part.stop, columns, xp.take(gradient, columns, axis=1))
-
-
-def _scaled(xp: Any, gradient: Array, g: Array) -> Array:
-    """Return the rows times their cotangents; 0 makes 0 of anything."""
-    g = xp.expand_dims(g, axis=-1)
-    return xp.where(g == 0, xp.zeros_like(gradient), gradient * g)
+        way, kept = saved
+        return way.pullback(g, inputs, kept)  # type: ignore[no-any-return]

@@ -19,7 +19,14 @@ from ..convex.thresholds import bisect, power, steps_for, stop
 from ..kernels import reference_kernel, structure_kernel
 from ._candidates import candidates
 
-__all__ = ["entmax_formula", "entmax_threshold", "steep_formula", "steep_root", "support_floor"]
+__all__ = [
+    "entmax_formula",
+    "entmax_threshold",
+    "raised_floor",
+    "steep_formula",
+    "steep_root",
+    "support_floor",
+]
 
 Array = Any
 
@@ -165,21 +172,30 @@ def entmax_threshold(backend: Any, x: Array, alpha: Any) -> Array:
 def support_floor(
     backend: Any, x: Array, top: Array, alpha: float, temperature: float = 1.0
 ) -> Array:
-    """Return a number (..., 1) below every score with a share, `top` the largest, alpha above 1.
+    """Return a number (..., 1) below every score with a share, `top` the largest, alpha above 1."""
+    highest = candidates(backend, x, top - 0.5 * temperature / (alpha - 1.0))
+    some = highest if highest.shape[-1] < x.shape[-1] else None
+    return raised_floor(backend, some, top, alpha, temperature)
 
-    The highest entries alone have a threshold t that is at most that of all; a few steps bound it.
+
+def raised_floor(
+    backend: Any, some: Array | None, top: Array, alpha: float, temperature: float
+) -> Array:
+    """Return a number (..., 1) below every score with a share, from the largest and some others.
+
+    Some entries have a threshold that is at most that of all; a few bisections bound it.
     """
     xp = backend.namespace
-    reach = temperature / (alpha - 1.0)
-    highest = candidates(backend, x, top - 0.5 * reach)
-    if highest.shape[-1] < x.shape[-1]:
+    if some is None:
+        raised = top
+    else:
         low, orders = xp.zeros_like(top), xp.full_like(top, alpha)
-        z = (highest - xp.where(xp.isfinite(top), top, low)) / temperature
+        z = (some - xp.where(xp.isfinite(top), top, low)) / temperature
         width = _width(xp, orders, z.shape[-1])
         covers = _covers(xp, z, orders, _exponent(alpha))
         t = bisect(backend, covers, low, low + width, _FLOOR_STEPS)
-        top = top + temperature * (t - 2.0**-_FLOOR_STEPS * width)
-    return top - (1.0 + 2.0**-10) * reach - 2.0**-20 * xp.abs(top)
+        raised = top + temperature * (t - 2.0**-_FLOOR_STEPS * width)
+    return raised - (1.0 + 2.0**-10) * temperature / (alpha - 1.0) - 2.0**-20 * xp.abs(top)
 
 
 def _width(xp: Any, alpha: Array, n: int) -> Array:
