@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.special import erfc, log_ndtr, logsumexp, ndtr
 
 from fenchel import namespace
-from fenchel.autodiff import grad
+from fenchel.autodiff import grad, hvp
 from fenchel.routers import (
     gshard_loss,
     importance_loss,
@@ -154,6 +154,13 @@ def test_masked_tokens_do_not_count(loss, xp, rng):
     slope = xp.numpy(xp.run(grad(lambda x: loss(x, where=where)), xp.array(logits)))
     assert np.all(slope[~mask] == 0)
     assert_allclose(slope[mask], grad(loss)(np.array(logits[mask])), rtol=1e-9, atol=1e-12)
+
+
+@every_loss
+def test_second_derivatives(loss, rng):
+    logits, along, step = rng.standard_normal((5, 3)), rng.standard_normal((5, 3)), 1e-5
+    ahead, behind = (grad(loss)(logits + s * along) for s in (step, -step))
+    assert_allclose(hvp(loss, logits, along), (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 @every_loss

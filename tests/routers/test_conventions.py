@@ -46,7 +46,8 @@ def deepseek(logits, bias, k, n_group, topk_group, scale):
     return index, s[index] / (s[index].sum() + 1e-20) * scale
 
 
-def test_deepseek_limits_experts_to_the_best_groups(xp, rng, logits):
+@pytest.mark.parametrize(("n_group", "topk_group"), [(4, 2), (2, 1)])
+def test_deepseek_limits_experts_to_the_best_groups(xp, rng, logits, n_group, topk_group):
     # negative enough that zeros in place of -inf would be chosen
     bias = rng.normal(size=M) - 2
     routing = xp.run(
@@ -55,15 +56,15 @@ def test_deepseek_limits_experts_to_the_best_groups(xp, rng, logits):
             method="bias_balanced",
             k=3,
             bias=b,
-            n_group=4,
-            topk_group=2,
+            n_group=n_group,
+            topk_group=topk_group,
             weight_scale=2.5,
         ),
         xp.array(logits),
         xp.array(bias),
     )
     for place in np.ndindex(2, N):
-        index, weight = deepseek(logits[place], bias, 3, 4, 2, 2.5)
+        index, weight = deepseek(logits[place], bias, 3, n_group, topk_group, 2.5)
         assert_array_equal(xp.numpy(routing.expert_index)[place], index)
         assert_allclose(xp.numpy(routing.weight)[place], weight, rtol=1e-12)
 
@@ -147,3 +148,39 @@ def test_drawn_noise_has_standard_deviation_one_by_m():
     p = route(logits, k=5, rng=0).probabilities
     spread = np.log(p) - np.log(p).mean(-1, keepdims=True)
     assert np.std(spread) == pytest.approx(0.2 * np.sqrt(0.8), rel=0.02)
+
+
+@pytest.mark.parametrize("weights", [None, "renormalized"])
+def test_the_temperature_of_the_softmax(xp, logits, weights):
+    routing = xp.run(lambda z: route(z, k=2, weights=weights, temperature=0.3), xp.array(logits))
+    expected = chosen(by_hand.softmax(logits / 0.3), routing, xp)
+    if weights == "renormalized":
+        expected = expected / expected.sum(-1, keepdims=True)
+    assert_allclose(xp.numpy(routing.weight), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["sinkhorn_token_choice", "sinkhorn_expert_choice"])
+def test_the_temperature_of_a_plan_leaves_the_weights_alone(logits, method):
+    plain, sharp = (route(logits, method=method, temperature=t) for t in (1.0, 0.3))
+    assert not np.allclose(plain.plan, sharp.plan)
+    assert_allclose(plain.probabilities, by_hand.softmax(logits), rtol=1e-12)
+    assert_allclose(sharp.probabilities, plain.probabilities, rtol=1e-12)
+    _, combine = sharp.dense()
+    given = combine.sum(-1)
+    assert_allclose(given, np.where(given > 0, by_hand.softmax(logits), 0), rtol=1e-12)
+
+
+def test_experts_take_their_share_of_the_choices_rounded_up(logits):
+    for k in (1, 2, 3):
+        routing = route(logits, method="softmax_expert_choice", k=k)
+        assert routing.capacity == -(-N * k // M)
+
+
+def test_an_expert_without_a_score_is_not_chosen(xp, logits):
+    bias = np.zeros(M)
+    bias[2] = np.nan
+    routing = xp.run(
+        lambda z, b: route(z, method="bias_balanced", k=3, bias=b), xp.array(logits), xp.array(bias)
+    )
+    demand = xp.numpy(routing.demand)
+    assert np.all(demand[:, 2] == 0) and np.all(demand.sum(-1) == 3 * N)

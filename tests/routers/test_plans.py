@@ -100,3 +100,26 @@ def test_the_sparse_router_reports_how_good_its_plan_is(rng):
     assert routing.gap < 1e-6
     assert routing.marginal_error < 1e-6
     assert_array_equal(routing.stats().unrouted, 0)
+
+
+def test_the_error_of_columns_is_the_largest_either_way():
+    signs = set()
+    for seed in range(9):
+        logits = 2 * np.random.default_rng(seed).normal(size=(9, 3))
+        routing = route(logits, method="sinkhorn_token_choice", max_iter=1)
+        off = routing.plan.sum(0) - 3
+        assert_allclose(routing.marginal_error, np.abs(off).max(), rtol=1e-12)
+        signs.add(np.sign(off[np.argmax(np.abs(off))]))
+    assert signs == {-1, 1}
+
+
+def test_weights_of_the_sparse_plan_are_constants_unless_asked_for(rng):
+    logits, y = rng.normal(size=(9, 3)), rng.normal(size=(3, 6, 2))
+
+    def loss(z, gradient):
+        options = {"weights": "plan", "capacity": 6, "temperature": 5.0, "gradient": gradient}
+        routing = route(z, method="sparse_expert_choice", **options)
+        return np.sum(np.sin(routing.combine(y)))
+
+    assert_array_equal(grad(lambda z: loss(z, "none"))(logits), np.zeros_like(logits))
+    assert np.abs(grad(lambda z: loss(z, "implicit"))(logits)).max() > 1e-4

@@ -95,6 +95,17 @@ def test_infinities_nan_and_masked_groups(xp, rng, method):
     assert_array_equal(xp.numpy(routing.stats().unrouted)[1], 0)
 
 
+@every_method
+def test_tokens_without_a_logit_take_no_part_whatever_the_mask(rng, method):
+    logits = rng.normal(size=(5, 3))
+    logits[3] = -np.inf
+    mask = np.asarray([True, True, False, True, True])
+    routing = route(logits, method=method, where=mask, capacity=1)
+    assert_array_equal(routing.routed, [True, True, False, False, True])
+    seats = np.isin(np.arange(5), routing.token_index)
+    assert_array_equal(routing.stats().unrouted, np.sum(routing.routed & ~seats))
+
+
 @pytest.mark.parametrize("method", ["softmax_token_choice", "sinkhorn_token_choice", "relu"])
 def test_gradients_stay_finite_next_to_infinities(rng, method):
     logits = rng.normal(size=(5, 3))
