@@ -27,6 +27,7 @@ __all__ = [
     "mask_formula",
     "mask_threshold",
     "power",
+    "row_constant",
     "row_statistics",
     "steps_for",
     "stop",
@@ -46,6 +47,14 @@ class ThresholdInfo(NamedTuple):
 def stop(backend: Any, value: Any) -> Any:
     """Stop the gradient of an array; numbers pass."""
     return value if isinstance(value, float) else backend.stop_gradient(value)
+
+
+def row_constant(backend: Any, value: Any, like: Array) -> Any:
+    """Return a constant; of an array, one entry for each row of `like`, as solvers take them."""
+    if isinstance(value, float):
+        return value
+    xp = backend.namespace
+    return xp.broadcast_to(stop(backend, value), (*like.shape[:-1], 1))
 
 
 def conjugate_exponent(p: float) -> float:

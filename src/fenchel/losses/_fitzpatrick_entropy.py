@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..convex.thresholds import stop
-from ..kernels import reference_kernel
+from ..convex.thresholds import row_constant
+from ..kernels import solver_kernel
 from ..operators._deformed import deformed
 from ..operators._scores import shifted
 from ..special import wright_omega
@@ -42,8 +42,10 @@ class Maximiser(NamedTuple):
 def entropy_maximiser(backend: Any, z: Array, y: Array, alpha: Any) -> Maximiser:
     """Return the maximiser as a function of live scores `z` (at most 0), `y` and `alpha`."""
     xp = backend.namespace
-    data = backend.stop_gradient(z), backend.stop_gradient(y), stop(backend, alpha)
-    t, level = reference_kernel(backend, maximiser)(*data)
+    data, target = backend.stop_gradient(z), backend.stop_gradient(y)
+    t, level = solver_kernel(backend, maximiser)(
+        data, xp.broadcast_to(target, data.shape), row_constant(backend, alpha, data)
+    )
     t, level = backend.stop_gradient(t), backend.stop_gradient(level)
     on = t > 0
     zeros = xp.zeros_like(z)

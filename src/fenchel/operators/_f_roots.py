@@ -18,7 +18,7 @@ import math
 from typing import Any
 
 from ..arrays import float_info
-from ..convex.thresholds import stop
+from ..convex.thresholds import row_constant, stop
 from ..kernels import solver_kernel
 from ._deformed import deformed, log1p_ratio
 
@@ -46,7 +46,9 @@ def anchored_formula(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
     if alpha is None:
         (level,) = solver_kernel(backend, jensen_shannon_level)(data, log_q0)
     else:
-        (level,) = solver_kernel(backend, anchored_level)(data, log_q0, _full(backend, alpha, data))
+        (level,) = solver_kernel(backend, anchored_level)(
+            data, log_q0, row_constant(backend, alpha, data)
+        )
     level = backend.stop_gradient(level)
     zeros = xp.zeros_like(z)
     z, data = xp.where(inside, z, zeros), xp.where(inside, data, zeros)
@@ -65,14 +67,6 @@ def anchored_formula(backend: Any, z: Array, log_q: Array, alpha: Any) -> Array:
         level = level - (step - noise)
     log_u, _ = _spread(xp, level, drop, alpha)
     return xp.where(inside, xp.exp(log_q + log_u), zeros)
-
-
-def _full(backend: Any, alpha: Any, like: Array) -> Any:
-    """Return alpha as a constant; an array has one entry for each row of `like`."""
-    if isinstance(alpha, float):
-        return alpha
-    xp = backend.namespace
-    return xp.broadcast_to(stop(backend, alpha), (*like.shape[:-1], 1))
 
 
 def _spread(xp: Any, level: Array, drop: Array, alpha: Any) -> tuple[Array, Array]:
@@ -194,7 +188,7 @@ def threshold_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Array:
     xp = backend.namespace
     data, alpha0 = backend.stop_gradient(z), stop(backend, alpha)
     (found,) = solver_kernel(backend, threshold_level)(
-        data, backend.stop_gradient(q), _full(backend, alpha, data)
+        data, backend.stop_gradient(q), row_constant(backend, alpha, data)
     )
     found = backend.stop_gradient(found)
     known = xp.isfinite(found)

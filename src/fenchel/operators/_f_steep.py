@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..convex.thresholds import bisect, power, steps_for, stop
-from ..kernels import reference_kernel
+from ..convex.thresholds import bisect, power, row_constant, steps_for
+from ..kernels import solver_kernel
 
-__all__ = ["weighted_steep_formula"]
+__all__ = ["weighted_steep_formula", "weighted_steep_root"]
 
 Array = Any
 
@@ -20,7 +20,9 @@ def weighted_steep_formula(backend: Any, z: Array, q: Array, alpha: Any) -> Arra
     """Probabilities for alpha above 2 with a reference measure; -inf is out."""
     xp = backend.namespace
     data, q0 = backend.stop_gradient(z), backend.stop_gradient(q)
-    edge, u = reference_kernel(backend, _steep_root)(data, q0, stop(backend, alpha))
+    edge, u = solver_kernel(backend, weighted_steep_root)(
+        data, q0, row_constant(backend, alpha, data)
+    )
     u = _normal(xp, backend.stop_gradient(u))
     valid, zeros = data != float("-inf"), xp.zeros_like(z)
     z, data = (xp.where(valid, a, zeros) for a in (z, data))
@@ -51,7 +53,7 @@ def _masses(xp: Any, height: Array, u: Array, q: Array, alpha: Any, above: Array
     return xp.where(above, q * base ** (1.0 / (alpha - 1.0)), xp.zeros_like(height))
 
 
-def _steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
+def weighted_steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Array]:
     """Reference kernel: the place of the smallest entry of the support, and its u.
 
     Entry m of the sorted row is in the support if the entries above it, with its u at 0, have a
@@ -66,18 +68,19 @@ def _steep_root(backend: Any, z: Array, q: Array, alpha: Any) -> tuple[Array, Ar
 
     def mass(place: Array, u: Array) -> Array:
         heights = finite - xp.take_along_axis(finite, place, axis=-1)
-        inside = (heights >= 0) & ~nothing
+        inside = (heights >= 0) & xp.logical_not(nothing)
         base = (alpha - 1.0) * xp.where(inside, heights, zeros) + u ** (alpha - 1.0)
         p = weights * power(xp, base, 1.0 / (alpha - 1.0))
         return xp.sum(xp.where(inside, p, zeros), axis=-1, keepdims=True)
 
-    low = xp.zeros_like(order[..., :1])
-    high, none = low + z.shape[-1], zeros[..., :1]
+    low = xp.zeros_like(xp.min(order, axis=-1, keepdims=True))
+    high, none = low + z.shape[-1], xp.min(zeros, axis=-1, keepdims=True)
 
     def narrow(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) // 2
-        out = xp.take_along_axis(nothing, middle, axis=-1) | ~(mass(middle, none) < 1.0)
+        covered = mass(middle, none) < 1.0
+        out = xp.take_along_axis(nothing, middle, axis=-1) | xp.logical_not(covered)
         return xp.where(out, low, middle), xp.where(out, middle, high)
 
     low, _ = backend.fori_loop(0, max(1, z.shape[-1].bit_length() + 1), narrow, (low, high))

@@ -15,8 +15,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..convex.thresholds import bisect, power, steps_for, stop
-from ..kernels import reference_kernel, structure_kernel
+from ..convex.thresholds import bisect, power, row_constant, steps_for, stop
+from ..kernels import solver_kernel, structure_kernel
 from ._candidates import candidates
 
 __all__ = [
@@ -242,8 +242,8 @@ def _expm1_ratio(xp: Any, u: Array) -> Array:
 def steep_formula(backend: Any, x: Array, alpha: Any) -> Array:
     """Entmax of prepared scores (at most 0, -inf is out) for alpha > 2."""
     xp = backend.namespace
-    data, alpha0 = backend.stop_gradient(x), stop(backend, alpha)
-    edge, w = reference_kernel(backend, steep_root)(data, alpha0)
+    data = backend.stop_gradient(x)
+    edge, w = solver_kernel(backend, steep_root)(data, row_constant(backend, alpha, data))
     w = backend.stop_gradient(w)
     valid = data != float("-inf")
     x, data = (xp.where(valid, a, xp.zeros_like(a)) for a in (x, data))
@@ -286,21 +286,22 @@ def steep_root(backend: Any, x: Array, alpha: Any) -> tuple[Array, Array]:
 
     def mass(place: Array, w: Array) -> Array:
         heights = finite - xp.take_along_axis(finite, place, axis=-1)
-        inside = (heights >= 0) & ~nothing
+        inside = (heights >= 0) & xp.logical_not(nothing)
         base = (alpha - 1.0) * xp.where(inside, heights, xp.zeros_like(heights)) + w ** (
             alpha - 1.0
         )
         p = power(xp, base, 1.0 / (alpha - 1.0))
         return xp.sum(xp.where(inside, p, xp.zeros_like(p)), axis=-1, keepdims=True)
 
-    zeros = xp.zeros_like(x[..., :1])
-    low = xp.zeros_like(order[..., :1])
+    zeros = xp.zeros_like(xp.min(finite, axis=-1, keepdims=True))
+    low = xp.zeros_like(xp.min(order, axis=-1, keepdims=True))
     high = low + n
 
     def narrow(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) // 2
-        out = xp.take_along_axis(nothing, middle, axis=-1) | ~(mass(middle, zeros) < 1.0)
+        covered = mass(middle, zeros) < 1.0
+        out = xp.take_along_axis(nothing, middle, axis=-1) | xp.logical_not(covered)
         return xp.where(out, low, middle), xp.where(out, middle, high)
 
     low, _ = backend.fori_loop(0, max(1, n.bit_length() + 1), narrow, (low, high))
