@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # The same examples in every run, and no deadline: the first example of a run compiles a kernel.
-settings.register_profile("fenchel", derandomize=True, deadline=None)
+settings.register_profile(
+    "fenchel", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("fenchel")
+# It tries constants of the modules imported so far, which differ from worker to worker.
+if hasattr(providers, "_get_local_constants"):
+    _NO_CONSTANTS = providers.Constants()
+    providers._get_local_constants = lambda: _NO_CONSTANTS
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests compile much and run little.

@@ -153,6 +153,7 @@ class FakeServer:
 
             def _drip(self, content):
                 self.send_response(200)
+                content = content.ljust(6000)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 for i in range(len(content)):

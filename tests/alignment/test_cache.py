@@ -157,7 +157,7 @@ def test_several_processes_share_a_file(tmp_path):
     workers = [context.Process(target=_ask, args=(tmp_path / "c.db", results)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    assert [results.get(timeout=30) for _ in workers] == [7.5, 7.5]
+    assert [results.get(timeout=600) for _ in workers] == [7.5, 7.5]
     for worker in workers:
         worker.join()
 

@@ -19,7 +19,7 @@ WORDS = ["a", "bb", "ccc", "dddd", "eeeee"]
 
 def run(url, path, steps, **options):
     client = OpenAICompatibleClient(
-        url, "tiny", api_key_env="FENCHEL_KEY", timeout=1.0, backoff=0.001, concurrency=4, **options
+        url, "tiny", api_key_env="FENCHEL_KEY", timeout=4.0, backoff=0.001, concurrency=4, **options
     )
     annotator = CachedAnnotator(LLMAnnotator(client, combine="logit"), path)
     loop = OnlineLoop(TabularPolicy(WORDS), annotator, optimizer=40.0, beta=0.5, labels="soft")
@@ -31,8 +31,8 @@ def run(url, path, steps, **options):
 
 def failing(seed, share=0.3):
     rng = np.random.default_rng(seed)
-    # Few stalls: each costs a time-out.
-    names = [name for name in FAILURES if name not in ("stall", "drip")] * 2 + ["stall", "drip"]
+    # Few stalls: each costs a time-out, which a busy machine must not reach without one.
+    names = [name for name in FAILURES if name not in ("stall", "drip")] * 8 + ["stall", "drip"]
     fates = [rng.choice(names) if rng.random() < share else None for _ in range(5000)]
     return FakeServer(lambda n, text: fates[n], bias=0.7)
 

@@ -37,8 +37,8 @@ class Runs:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
-    def start(self, folder):
-        self.nursery.stdin.write(f"{folder}\n")
+    def start(self, folder, most="all"):
+        self.nursery.stdin.write(f"{most} {folder}\n")
         self.nursery.stdin.flush()
         return int(self.nursery.stdout.readline())
 
@@ -46,7 +46,7 @@ class Runs:
         assert self.nursery.stdout.readline() == "gone\n"
 
     def close(self):
-        self.nursery.communicate(timeout=30)
+        self.nursery.communicate(timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_killed_ten_times_at_random_moments(runs, tmp_path):
 
     rng, lost = random.Random(7), 0
     for _ in range(KILLS):
-        child, before = runs.start(broken), len(answered(broken))
-        wanted = before + rng.randrange(1, len(answered(whole)) // (KILLS + 4))
-        deadline = time.monotonic() + 30
+        share, before = len(answered(whole)) // (KILLS + 4), len(answered(broken))
+        child, wanted = runs.start(broken, share + 2), before + rng.randrange(1, share)
+        deadline = time.monotonic() + 300
         while len(answered(broken)) < wanted and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(rng.uniform(0.0, 0.01))

@@ -12,15 +12,18 @@ import pytest
 from fenchel.reproduce.bench import Case, Contender, group_names, measure, results, run_group
 
 
-def test_ratio_is_peer_over_ours():
-    def work(seconds):
-        end = time.process_time() + seconds
-        while time.process_time() < end:
-            pass
+def test_ratio_is_peer_over_ours(monkeypatch):
+    now = 0.0
 
+    def work(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "process_time", lambda: now)
     fast, slow = Contender("fenchel", work, [1e-3]), Contender("peer", work, [5e-3])
     row = measure(Case("work", fast, (slow,)), rounds=5)
-    assert 4 < row.ratios["peer"] < 6
+    assert row.ratios["peer"] == pytest.approx(5.0)
+    assert row.times["peer"] == pytest.approx(5e-3)
     assert list(row.times) == ["fenchel", "peer"]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -105,11 +106,21 @@ def _autograd_hvp(probe: Probe) -> Any:
 
 def _gradcheck(probe: Probe) -> bool:
     leaves = _leaves(probe)
-    return torch.autograd.gradcheck(probe.f, leaves, check_forward_ad=True, fast_mode=True)
+    with _seeded():
+        return torch.autograd.gradcheck(probe.f, leaves, check_forward_ad=True, fast_mode=True)
 
 
 def _gradgradcheck(probe: Probe) -> bool:
-    return torch.autograd.gradgradcheck(probe.f, _leaves(probe), fast_mode=True)
+    with _seeded():
+        return torch.autograd.gradgradcheck(probe.f, _leaves(probe), fast_mode=True)
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Draw the same directions in every run: the fast mode takes them from the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _dual_numbers(probe: Probe) -> Any:
