@@ -21,13 +21,16 @@ THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 
+# Each file runs whole and in order on one worker: what it compiles is compiled once.
+PARALLEL = ("-n", "auto", "--dist", "loadfile")
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the whole suite on NumPy, strict, PyTorch and JAX."""
     session.install(TORCH)
     session.install(".[test,torch,jax]")
-    session.run("pytest", "-n", "auto", *session.posargs, env=THREADS)
+    session.run("pytest", *PARALLEL, *session.posargs, env=THREADS)
 
 
 @nox.session
@@ -36,7 +39,7 @@ def strict(session: nox.Session) -> None:
     session.install(TORCH)
     session.install(".[test,torch,jax]")
     only = ("--library", "strict", "--library", "strict-device1")
-    session.run("pytest", "-n", "auto", *only, *session.posargs, env=THREADS)
+    session.run("pytest", *PARALLEL, *only, *session.posargs, env=THREADS)
 
 
 @nox.session
@@ -44,7 +47,7 @@ def min_versions(session: nox.Session) -> None:
     """Run the suite with the oldest versions that `pyproject.toml` allows."""
     session.install(TORCH)
     session.install(".[test,torch,jax]", *_floors("numba", "jax", "tour", "alignment"))
-    session.run("pytest", "-n", "auto", *session.posargs, env=THREADS)
+    session.run("pytest", *PARALLEL, *session.posargs, env=THREADS)
 
 
 @nox.session
@@ -82,7 +85,7 @@ def doctest(session: nox.Session) -> None:
         "fenchel_backends",
         "--ignore-glob=*/fenchel_backends/cupy.py",
     )
-    session.run("pytest", "-n", "auto", "--doctest-modules", *packages, env=THREADS)
+    session.run("pytest", *PARALLEL, "--doctest-modules", *packages, env=THREADS)
     session.run("pytest", "tests/docs", env=THREADS)
 
 

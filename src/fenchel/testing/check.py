@@ -152,7 +152,7 @@ def to_numpy(backend: Any, x: Any) -> Any:
     return np.asarray(backend.to_host(x), dtype=np.float64)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)  # of a few numbers each: every operator in every dtype
 def references(entry: Operator, dtype: str) -> tuple[Reference, Reference]:
     """Return the references at both points, rounded to what `dtype` can hold."""
     points = (draw_point(entry, 0), draw_point(entry, 1))
