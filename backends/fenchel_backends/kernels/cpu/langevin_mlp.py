@@ -17,6 +17,12 @@ from .philox import CHUNK, normal_numbers
 __all__ = ["langevin_mlp"]
 
 _BATCH = 4 * CHUNK
+"""Particles whose noise is drawn together."""
+
+_ROWS = 2 * CHUNK
+"""Particles that go through the network together: products of 128 x 64 x 64 are small to OpenBLAS,
+which then leaves out the packing."""
+
 _extending: Any = numba.extending
 
 
@@ -70,6 +76,16 @@ def _through(g: Rows, h: Rows) -> None:
 
 
 @compiled
+def _below_output(weight: Rows, h: Rows, g: Rows) -> None:
+    """Write the pullback of the last layer and of the tanh below it; `h` is flat."""
+    one, width = h.dtype.type(1.0), weight.size
+    for r in range(g.shape[0]):
+        row, seen = g[r], h[r * width : (r + 1) * width]
+        for j in range(width):
+            row[j] = weight[j] * (one - seen[j] * seen[j])
+
+
+@compiled
 def _gradient(x: Rows, flat: Rows, turned: Rows, widths: Rows, work: Rows, grads: Rows) -> Rows:
     """Return the gradient of the network in particles x (batch, d).
 
@@ -85,22 +101,27 @@ def _gradient(x: Rows, flat: Rows, turned: Rows, widths: Rows, work: Rows, grads
         np.dot(h, weight, z)
         _activate(z, flat[place + a * b : place + a * b + b])
         h, place, first = z, place + a * b + b, first + count * b
-    g = grads[first : first + count * widths[layers]].reshape(count, widths[layers])
-    g[:] = x.dtype.type(1.0)
-    place += widths[layers - 1] * widths[layers] + widths[layers]
-    for step in range(layers):
-        layer = layers - 1 - step
+    last = widths[layers - 1]
+    if layers == 1:
+        return np.zeros_like(x) + turned[:last]
+    # the last layer has one output: its pullback is a row of weights
+    first -= count * last
+    g = grads[first : first + count * last].reshape(count, last)
+    _below_output(turned[place : place + last], work[first : first + count * last], g)
+    for step in range(layers - 2):
+        layer = layers - 2 - step
         a, b = widths[layer], widths[layer + 1]
         place -= a * b + b
         back = turned[place : place + a * b].reshape(b, a)
         first -= count * a
-        # the particles themselves come before the activations
-        new = grads[max(first, 0) : max(first, 0) + count * a].reshape(count, a) if layer else x * 0
+        new = grads[first : first + count * a].reshape(count, a)
         np.dot(g, back, new)
-        if layer:
-            _through(new, work[first : first + count * a].reshape(count, a))
+        _through(new, work[first : first + count * a].reshape(count, a))
         g = new
-    return g
+    a, b = widths[0], widths[1]
+    slope = np.empty_like(x)
+    np.dot(g, turned[: a * b].reshape(b, a), slope)
+    return slope
 
 
 @compiled
@@ -124,19 +145,21 @@ def langevin_mlp(
     step, scale, well = params[0], params[1], params[2]
     words = np.empty((4, CHUNK), np.uint64)
     noise = np.empty(_BATCH * d, np.float64)
-    size = _BATCH * widths.sum()
+    size = _ROWS * widths.sum()
     work, grads = np.empty(size, x.dtype), np.empty(size, x.dtype)
     for start in range(0, n, _BATCH):
         stop = min(start + _BATCH, n)
-        part = x[start:stop]
         if given.shape[0]:
-            noise[: part.size] = given[start:stop].reshape(part.size)
+            noise[: (stop - start) * d] = given[start:stop].reshape((stop - start) * d)
         else:
-            for first in range(0, part.size, width):
+            for first in range(0, (stop - start) * d, width):
                 block = (start * d + first) // width * CHUNK
                 normal_numbers(block, place, double, words, noise[first:])
-        slope = _gradient(part, flat, turned, widths, work, grads)
-        for r in range(part.shape[0]):
-            for j in range(d):
-                gradient = slope[r, j] + well * part[r, j]
-                y[start + r, j] = part[r, j] - step * gradient + scale * noise[r * d + j]
+        for begin in range(start, stop, _ROWS):
+            part = x[begin : min(begin + _ROWS, stop)]
+            slope = _gradient(part, flat, turned, widths, work, grads)
+            for r in range(part.shape[0]):
+                for j in range(d):
+                    gradient = slope[r, j] + well * part[r, j]
+                    drawn = noise[(begin - start + r) * d + j]
+                    y[begin + r, j] = part[r, j] - step * gradient + scale * drawn
