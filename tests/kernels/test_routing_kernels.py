@@ -59,6 +59,14 @@ def test_the_sort_is_stable_and_ranks_count_earlier_equals(rng, kernel, dtype):
     assert order.dtype == position.dtype == np.int32
 
 
+@without_numba
+def test_the_sort_counts_what_is_out_of_range_as_the_nearest(rng):
+    experts = rng.integers(-3, 9, size=(3, 41)).astype(np.float64)
+    sort = numpy_kernel("sorted_by_expert")
+    for found, expected in zip(sort(experts, 6), sort(np.clip(experts, 0, 5), 6), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def best_total(scores):
     """The optimum by SciPy: slots of each expert, extra slots that dummies may take too."""
     n, m = scores.shape
