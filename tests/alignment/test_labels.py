@@ -77,7 +77,8 @@ def report(first, second, prob, identical=None):
     decision = decide(prob, known, prob * 0, labels="hard", ties="drop", tie_margin=0.0)
     ratios = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     answers = Answers(prob, known, identical, prob * np.nan)
-    feedback = Feedback(None, ratios, [np.ones(2)], answers, decision)
+    lengths = [np.array([1.0, 0.0]), np.array([4.0, 0.0])]
+    feedback = Feedback(None, ratios, (), lengths, answers, decision)
     return measure(feedback, loss=0.0, grad_norm=0.0, updates=1)
 
 
@@ -95,6 +96,7 @@ def test_divergence_estimates():
     assert_allclose(metrics.kl, d.mean())
     assert_allclose(metrics.kl_k3, np.mean(np.exp(-d) - 1 + d))
     assert report([-1e4], [0.0], [1.0]).kl_k3 == np.inf
+    assert np.isnan(metrics.kl_exact) and (metrics.lengths, metrics.empty) == (1.25, 2)
 
 
 def test_win_rate_by_weights_is_the_expected_one():

@@ -10,6 +10,7 @@ from fenchel import grad, namespace, trees
 from fenchel.alignment import GRUPolicy, TabularPolicy
 from fenchel.alignment.online.policy import items_of, same_item
 from fenchel.random import RandomStream
+from fenchel.testing import EnumeratedLanguage, EnumeratedPolicy
 
 SMALL = GRUPolicy(vocabulary=3, units=4, max_tokens=3, start_token=0, end_token=1)
 
@@ -177,3 +178,38 @@ def test_parameters_are_of_the_library(xp):
     assert {str(x.dtype).rpartition(".")[2] for x in trees.leaves(params)} == {xp.dtype}
     host = SMALL.init(0, like=np.zeros(1))
     assert_allclose(xp.numpy(params["output"]), host["output"], atol=1e-13)
+
+
+def test_divergences_of_policies(xp):
+    """Sums over all responses: exact a prompt, or in the mean over responses of the policy."""
+    responses = everything(xp)
+    prompts = prompts_of(xp, [[2, 0]] * responses.shape[0])
+    params, reference = parameters(xp), parameters(xp, scale=0.5)
+    found = xp.run(lambda p, q: SMALL.compare(p, q, prompts, responses), params, reference)
+    logp, ref, kl = map(xp.numpy, found)
+    for parts, wanted in ((params, logp), (reference, ref)):
+        assert_allclose(xp.numpy(SMALL.logprob(parts, prompts, responses)), wanted, rtol=1e-12)
+    assert_allclose(np.exp(logp) @ kl, np.exp(logp) @ (logp - ref), rtol=1e-12)
+
+    rng = np.random.default_rng(2)
+    language = EnumeratedLanguage(n_tokens=3, max_length=2)
+    tables = [language.random_logits(rng, batch=(2,)) for _ in "pq"]
+    rows = [rng.normal(size=(2, 4)) for _ in "pq"]
+    rows[0][:, 3] = -np.inf  # what the policy never says adds nothing
+    cases = (
+        (EnumeratedPolicy(language), tables, language.responses[:2]),
+        (TabularPolicy(), rows, np.asarray([0, 1])),
+    )
+    for policy, (p, q), said in cases:
+        asked = np.asarray([1, 0])
+        found = xp.run(policy.compare, *map(xp.array, (p, q)), *map(xp.array, (asked, said)))
+        logp, ref, kl = map(xp.numpy, found)
+        if policy is cases[0][0]:
+            log_p, log_q = language.log_probs(p), language.log_probs(q)
+        else:
+            log_p, log_q = (x - np.log(np.exp(x).sum(-1, keepdims=True)) for x in (p, q))
+        live = np.isfinite(log_p)
+        gap = np.where(live, log_p, 0.0) - np.where(live, log_q, 0.0)
+        assert_allclose(kl, (np.exp(log_p) * gap).sum(-1)[asked], rtol=1e-12)
+        assert_allclose(logp, policy.logprob(p, asked, said), rtol=1e-12)
+        assert_allclose(ref, policy.logprob(q, asked, said), rtol=1e-12)

@@ -82,6 +82,8 @@ def test_mixtures_and_filters():
         ValueError, "`temperature` must be at least 0; got -1", filter_logits, x, temperature=cold
     )
     assert_allclose(filter_logits(np.asarray([3.0, 1.0]), top_k=np.int64(1)), [3.0, -INF])
+    # Two of four equal tokens reach one half: the third is not needed.
+    assert_allclose(filter_logits(np.zeros(4), top_p=0.5), [0.0, 0.0, -INF, -INF])
     # A row that is not a number stays so: no token is picked from it.
     broken = filter_logits(np.asarray([[NAN, 1.0], [0.0, 1.0]]), top_p=0.5)
     assert_allclose(broken, [[NAN, 1.0], [-INF, 1.0]])
@@ -142,6 +144,9 @@ def test_sweeps():
     )
     one = sweep((flat, flat), ROWS[:1], lambda t: np.zeros(len(t)), **options)
     assert np.isnan(one.standard_errors).all()
+    found = sweep((flat, flat), np.zeros((5, 0), int), lambda t: t[:, 0] * 1.0, **options)
+    wanted = np.std(found.tokens[..., 0], axis=-1, ddof=1) / 5**0.5
+    assert_allclose(found.standard_errors, wanted, rtol=1e-12)
 
 
 def test_policies():

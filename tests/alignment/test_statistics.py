@@ -135,6 +135,7 @@ def test_estimators_over_all_responses(xp):
         xp.numpy(kl_estimate(xp.array(log_p), xp.array(log_q), kind=k)) for k in ("k1", "k2", "k3")
     )
     assert_allclose([p @ k1, p @ k3], kl, atol=1e-12)
+    assert_allclose(p @ k2, p @ (log_p - log_q) ** 2 / 2, rtol=1e-13)
     assert abs(p @ k2 - kl) > 0.01
     rows = LANGUAGE.places // LANGUAGE.n_tokens
     paths = [xp.array(t[rows]) for t in tables]

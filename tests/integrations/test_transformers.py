@@ -6,54 +6,20 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from numpy.testing import assert_allclose  # noqa: E402
-from transformers import (  # noqa: E402
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    LogitsProcessor,
-)
+from transformers import LogitsProcessor  # noqa: E402
 
-from fenchel import grad  # noqa: E402
 from fenchel.alignment import realign_logits  # noqa: E402
-from fenchel.integrations.transformers import (  # noqa: E402
-    DeRaLogitsProcessor,
-    GenerationPolicy,
+from fenchel.integrations.transformers import DeRaLogitsProcessor  # noqa: E402
+from tests.integrations.tiny_models import (  # noqa: E402
+    FAMILIES,
+    MASK,
+    NEW,
+    PAD,
+    PROMPTS,
+    SIZE,
+    llama,
+    t5,
 )
-from fenchel.random import RandomStream  # noqa: E402
-
-PAD, END, SIZE, NEW = 0, 1, 30, 7
-PROMPTS = torch.tensor([[PAD, PAD, 5, 6], [7, 8, 9, 10], [PAD, 11, 12, 13]])
-MASK = (PROMPTS != PAD).long()
-FEW = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2}
-
-
-def llama(seed, size=SIZE):
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=size, num_attention_heads=2, pad_token_id=PAD, eos_token_id=END, **FEW
-    )
-    return sharpened(LlamaForCausalLM(config))
-
-
-def gpt2(seed, size=SIZE):
-    torch.manual_seed(seed)
-    config = GPT2Config(
-        vocab_size=size, n_embd=16, n_layer=2, n_head=2, pad_token_id=PAD, eos_token_id=END,
-        bos_token_id=None,
-    )  # fmt: skip
-    return sharpened(GPT2LMHeadModel(config))
-
-
-def sharpened(model):
-    """Random weights of a size that makes the next tokens differ."""
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.15 * torch.randn_like(p))
-    return model.eval()
-
-
-FAMILIES = {"llama": llama, "gpt2": gpt2}
 
 
 class OneRowAtATime(LogitsProcessor):
@@ -199,57 +165,5 @@ def test_errors():
         generate(aligned, DeRaLogitsProcessor(llama(0, 2000), 0.5))
     with pytest.raises(ValueError, match="strength"):
         DeRaLogitsProcessor(sft, torch.ones(2, 2))
-    with pytest.raises(ValueError, match="eval mode"):
-        GenerationPolicy(llama(0).train(), max_new_tokens=3)
-    with pytest.raises(ValueError, match="max_new_tokens"):
-        GenerationPolicy(llama(0), max_new_tokens=0)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_policy_knows_what_it_says(family):
-    """Log-probabilities are those of single rows; equal draws with equal streams."""
-    model = FAMILIES[family](0)
-    policy = GenerationPolicy(model, max_new_tokens=NEW)
-    params = policy.init()
-    responses = policy.sample(params, PROMPTS, RandomStream(4), 0.9)
-    assert torch.equal(responses, policy.sample(params, PROMPTS, RandomStream(4), 0.9))
-    found = policy.logprob(params, PROMPTS, responses)
-    lengths = policy.lengths(responses)
-    for row, mask, said, length, total in zip(
-        PROMPTS, MASK, responses, lengths.tolist(), found.tolist(), strict=True
-    ):
-        tokens = torch.cat((row[mask.bool()], said[:length]))
-        with torch.no_grad():
-            logits = model(tokens[None], use_cache=False).logits[0].log_softmax(-1)
-        steps = logits[-length - 1 : -1].gather(-1, said[:length, None])
-        assert total == pytest.approx(float(steps.sum()), abs=1e-4)
-    assert bool((responses[torch.arange(3), lengths - 1] == END)[lengths < NEW].all())
-
-
-def test_policy_is_differentiable_and_leaves_the_model_alone():
-    model = llama(0)
-    policy = GenerationPolicy(model, max_new_tokens=4)
-    params = policy.init()
-    responses = policy.sample(params, PROMPTS, 0, 1.0)
-    slopes = grad(lambda p: policy.logprob(p, PROMPTS, responses).sum())(params)
-    name = "lm_head.weight"
-    moved = dict(params)
-    step = 1e-2 * torch.randn(params[name].shape, generator=torch.Generator().manual_seed(0))
-    ends = []
-    for sign in (1, -1):
-        moved[name] = params[name] + sign * step
-        ends.append(float(policy.logprob(moved, PROMPTS, responses).sum()))
-    assert (ends[0] - ends[1]) / 2 == pytest.approx(float((slopes[name] * step).sum()), rel=2e-2)
-    assert torch.equal(dict(model.named_parameters())[name], params[name])
-
-
-def test_policy_at_temperature_zero_is_greedy():
-    model = llama(0)
-    policy = GenerationPolicy(model, max_new_tokens=NEW)
-    found = policy.sample(policy.init(), PROMPTS, None, 0.0)
-    wanted = model.generate(
-        PROMPTS, attention_mask=MASK, max_new_tokens=NEW, do_sample=False, pad_token_id=END
-    )[:, PROMPTS.shape[1] :]
-    assert torch.equal(found[:, : wanted.shape[1]], wanted)
-    asked, said = policy.decode(PROMPTS, found)
-    assert asked[0] == [5, 6] and len(said) == 3
+    with pytest.raises(ValueError, match="must be a decoder"):
+        DeRaLogitsProcessor(t5(0), 0.5)

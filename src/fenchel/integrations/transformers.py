@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from fenchel.alignment import realign_logits, sequence_logprob
+from fenchel.alignment import kl_exact, realign_logits, sequence_logprob
+from fenchel.arrays import check_integer, check_number
 from fenchel.random import gumbel, sampler
 
-from ._causal_reader import CausalReader, forward_causal
+from ._causal_reader import CausalReader
+from ._generation import CausalSteps, DecoderSteps, causal_logits, decoder_logits, decoder_start
 
 __all__ = ["DeRaLogitsProcessor", "GenerationPolicy"]
 
@@ -118,7 +120,9 @@ class DeRaLogitsProcessor(LogitsProcessor):
 
 
 class GenerationPolicy:
-    """A causal language model of transformers as a policy of `fenchel.alignment.OnlineLoop`.
+    """A language model of transformers as a policy of `fenchel.alignment.OnlineLoop`.
+
+    Causal models continue the prompts; models with an encoder read them there.
 
     Parameters are a dict of tensors, by default those of the model; the model itself is never
     changed.
@@ -126,20 +130,21 @@ class GenerationPolicy:
     Parameters
     ----------
     model
-        A causal language model in eval mode (no dropout: the log-probability of a response is to
-        be that with which it was drawn).
+        A causal or encoder-decoder language model in eval mode (no dropout: the log-probability of
+        a response is to be that with which it was drawn).
     max_new_tokens : int
         Longest response, at least 1.
     tokenizer : optional
         Decodes for annotators; without it they are shown token numbers.
     pad_token, end_token : int, optional
-        By default those of the model. Prompts are padded on the left; responses are filled up with
-        the end token.
+        By default those of the model. Prompts are padded on the left, those of an encoder on either
+        side; responses are filled up with the end token.
 
     Raises
     ------
     ValueError
-        If the model is in training mode, or there is no end token.
+        If the model is in training mode, or there is no end token, or no token that a decoder
+        starts with.
 
     Notes
     -----
@@ -174,10 +179,9 @@ class GenerationPolicy:
             raise ValueError("`end_token` must be given for a model without one; got None")
         if model.training:
             raise ValueError("`model` must be in eval mode; got one in training mode")
-        if max_new_tokens < 1:
-            raise ValueError(f"`max_new_tokens` must be at least 1; got {max_new_tokens}")
-        self.model, self.tokenizer, self.max_new_tokens = model, tokenizer, max_new_tokens
-        self.end_token = int(end)
+        self.max_new_tokens = check_integer("max_new_tokens", max_new_tokens, minimum=1)
+        self.model, self.tokenizer, self.end_token = model, tokenizer, int(end)
+        self._start = decoder_start(model)
         self.pad_token = config.pad_token_id if pad_token is None else pad_token
 
     def init(self) -> dict[str, Tensor]:
@@ -199,36 +203,35 @@ class GenerationPolicy:
         temperature
             At least 0; 0 takes the likeliest token.
         """
-        if not temperature >= 0:
-            raise ValueError(f"`temperature` must be at least 0; got {temperature}")
-        mask, fresh, cache = self._prompt_mask(prompts), prompts, None
+        check_number("temperature", temperature, minimum=0.0)
+        read = self._reader(params, prompts)
         ended = torch.zeros_like(prompts[:, 0], dtype=torch.bool)
-        response, draw = prompts[:, :0], rng
+        response, draw, token = prompts[:, :0], rng, None
         for _ in range(self.max_new_tokens):
-            logits, cache = forward_causal(self.model, dict(params), fresh, mask, cache)
+            logits = read(token)
             if temperature > 0:
                 draw = sampler(draw, logits)
                 logits = logits / temperature + gumbel(draw, tuple(logits.shape), like=logits)
             token = torch.where(ended, self.end_token, logits.argmax(dim=-1))
             ended = ended | (token == self.end_token)
             response = torch.cat((response, token[:, None].to(response.dtype)), dim=-1)
-            mask = torch.cat((mask, mask.new_ones(len(mask), 1)), dim=-1)
-            fresh = token[:, None]
         return response
 
     def logprob(self, params: Params, prompts: Tensor, responses: Tensor) -> Tensor:
         """Return the log-probability of each response in float32, differentiable in `params`."""
-        mask = torch.cat((self._prompt_mask(prompts), torch.ones_like(responses)), dim=-1)
-        tokens = torch.cat((prompts, responses), dim=-1)
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        options = {"attention_mask": mask, "use_cache": False, "position_ids": positions}
-        found = torch.func.functional_call(
-            self.model, dict(params), (), {"input_ids": tokens, **options}
-        )
-        start = prompts.shape[1] - 1
-        logits: Tensor = found.logits[:, start:-1].float()
+        logits = self._logits(params, prompts, responses)
         total: Tensor = sequence_logprob(logits, responses, self._counted(responses))
         return total
+
+    @torch.no_grad()
+    def compare(
+        self, params: Params, reference: Params, prompts: Tensor, responses: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities under both, and the divergence along each response."""
+        mask = self._counted(responses)
+        own, other = (self._logits(p, prompts, responses) for p in (params, reference))
+        logp, ref = (sequence_logprob(x, responses, mask) for x in (own, other))
+        return logp, ref, kl_exact(own, other, mask)
 
     def lengths(self, responses: Tensor) -> Tensor:
         """Return the tokens of each response, the end token included."""
@@ -248,13 +251,29 @@ class GenerationPolicy:
         text = self.tokenizer.batch_decode
         return text(asked, skip_special_tokens=True), text(said, skip_special_tokens=True)
 
+    def _reader(self, params: Params, prompts: Tensor) -> Any:
+        """Return what reads the prompts, and then one token a call, to logits of the next one."""
+        mask = self._prompt_mask(prompts)
+        if self._start is None:
+            return CausalSteps(self.model, dict(params), prompts, mask)
+        return DecoderSteps(self.model, dict(params), prompts, mask, self._start)
+
+    def _logits(self, params: Params, prompts: Tensor, responses: Tensor) -> Tensor:
+        """Return the logits that predict each token of the responses, in float32."""
+        mask = self._prompt_mask(prompts)
+        if self._start is None:
+            return causal_logits(self.model, dict(params), prompts, mask, responses)
+        return decoder_logits(self.model, dict(params), prompts, mask, responses, self._start)
+
     def _counted(self, responses: Tensor) -> Tensor:
         """Return which tokens count: up to the first end token, itself included."""
         ends = (responses == self.end_token).to(torch.int64)
         return ends.cumsum(dim=-1) - ends == 0
 
     def _prompt_mask(self, prompts: Tensor) -> Tensor:
-        """Return a mask without the padding at the beginning of rows."""
+        """Return a mask without padding: that at the beginning of rows, or all of it."""
         if self.pad_token is None:
             return torch.ones_like(prompts)
+        if self._start is not None:
+            return (prompts != self.pad_token).to(prompts.dtype)
         return 1 - (prompts == self.pad_token).to(prompts.dtype).cumprod(dim=-1)

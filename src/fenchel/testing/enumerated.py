@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..alignment._logits import constant_like, index_dtype, log_softmax
+from ..alignment.kl import kl_exact
 from ..arrays import check_dtype, check_integer, check_number
 from ..backend import backend_of
 from ..random import gumbel, sampler
@@ -333,6 +334,16 @@ class EnumeratedPolicy:
         every = self.language.log_probs(params)
         flat = xp.reshape(every, (-1,))
         return xp.take(flat, prompts * self.language.n_responses + self.language.index(responses))
+
+    def compare(
+        self, params: Array, reference: Array, prompts: Array, responses: Array
+    ) -> tuple[Array, Array, Array]:
+        """Return log-probabilities under both, and the divergence of each prompt: a whole sum."""
+        xp = backend_of(params).namespace
+        every = (xp.expand_dims(self.language.log_probs(p), axis=-2) for p in (params, reference))
+        kl = xp.take(kl_exact(*every), prompts, axis=0)
+        logp, ref = (self.logprob(p, prompts, responses) for p in (params, reference))
+        return logp, ref, kl
 
     def lengths(self, responses: Array) -> Array:
         """Return the tokens of each response, the end token included."""

@@ -25,6 +25,7 @@ class Drawn(NamedTuple):
     second: Any
     logp: tuple[Array, Array]
     ref: tuple[Array, Array]
+    kl: tuple[Array, ...] = ()  # sums over the vocabulary, of a policy that can `compare`
 
 
 class Answers(NamedTuple):
@@ -46,17 +47,25 @@ def draw_pairs(
 ) -> Drawn:
     """Draw two independent responses to each prompt."""
     first, second = (policy.sample(params, prompts, rng, temperature) for rng in streams)
-    logp, ref = (
-        (policy.logprob(p, prompts, first), policy.logprob(p, prompts, second))
-        for p in (params, reference)
-    )
+    sides = [_compared(policy, params, reference, prompts, said) for said in (first, second)]
+    logp, ref, *kl = zip(*sides, strict=True)
     shape = (row_count(prompts),)
     for found in (*logp, *ref):
         if tuple(found.shape) != shape:
             raise ValueError(
                 f"`policy.logprob` must return shape {shape}; got {tuple(found.shape)}"
             )
-    return Drawn(first, second, logp, ref)
+    return Drawn(first, second, logp, ref, *kl)
+
+
+def _compared(
+    policy: Any, params: Tree, reference: Tree, prompts: Any, responses: Any
+) -> tuple[Array, ...]:
+    """Return log-probabilities under both, and the divergence if the policy knows it."""
+    compare = getattr(policy, "compare", None)
+    if compare is not None:
+        return tuple(compare(params, reference, prompts, responses))
+    return tuple(policy.logprob(p, prompts, responses) for p in (params, reference))
 
 
 def shown(

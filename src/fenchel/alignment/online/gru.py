@@ -10,6 +10,7 @@ from ...backend import backend_of
 from ...loops import scan
 from ...random import RandomStream, gumbel
 from .._logits import index_dtype
+from ..kl import kl_exact
 from ..logprob import sequence_logprob
 from .policy import items_of
 
@@ -115,6 +116,15 @@ class GRUPolicy:
         return sequence_logprob(
             self.logits(params, prompts, responses), responses, self.mask(responses)
         )
+
+    def compare(
+        self, params: Params, reference: Params, prompts: Array, responses: Array
+    ) -> tuple[Array, Array, Array]:
+        """Return log-probabilities under both, and the divergence along each response."""
+        own, other = (self.logits(p, prompts, responses) for p in (params, reference))
+        mask = self.mask(responses)
+        logp, ref = (sequence_logprob(x, responses, mask) for x in (own, other))
+        return logp, ref, kl_exact(own, other, mask)
 
     def logits(self, params: Params, prompts: Array, responses: Array) -> Array:
         """Return logits (B, max_tokens, vocabulary) that predict each token of the responses."""

@@ -22,7 +22,7 @@ from .draw import Drawn, ask, draw_pairs, lengths_of, shown
 from .labels import decide
 from .metrics import Feedback, Metrics, measure
 from .options import check_options, check_params
-from .prepare import batch_of, log_ratios, seed_from
+from .prepare import batch_of, divergences, log_ratios, seed_from
 from .state import Batch, OnlineState, load, save
 from .update import BASELINE, GradientStep, PairObjective, counts, take_step
 from .versus import versus
@@ -340,7 +340,7 @@ class OnlineLoop:
         lengths = [lengths_of(self.policy, *side) for side in sides]
         return Feedback(
             batch_of(backend, prompts, drawn, decision, lengths),
-            log_ratios(backend, drawn), lengths, answers, decision,
+            log_ratios(backend, drawn), divergences(backend, drawn), lengths, answers, decision,
         )  # fmt: skip
 
     def _draw(self, params: Tree, reference: Tree, prompts: Any, streams: Any) -> Drawn:

@@ -24,19 +24,26 @@ class Metrics(NamedTuple):
         Mean loss of the pairs that counted, before the first update; NaN if none did.
     win_rate
         Of the policy against the reference, from the same pairs by importance weights
-        exp(-log-ratio): no further annotation is paid for. Fewer and fewer pairs say anything as
-        the policies part: see `win_rate_ess`, and `OnlineLoop.win_rate` for a measurement.
+        exp(-log-ratio): no further annotation is paid for. Unbiased responses have temperature 1;
+        fewer and fewer pairs say anything as the policies part: see `win_rate_ess`, and
+        `OnlineLoop.win_rate` for a measurement.
     win_rate_ess
         Effective share of the pairs in `win_rate`.
     accuracy
         Share of the pairs that counted in which the log-ratios agree with the label.
     kl, kl_k3
         Estimates of KL(policy, reference) from the responses drawn, the mean of d and of
-        exp(-d) - 1 + d for the log-ratio d.
+        exp(-d) - 1 + d for the log-ratio d; unbiased for responses of temperature 1.
+    kl_exact
+        Mean divergence as the policy's `compare` gives it: summed over all responses by tabular and
+        enumerated policies, over the vocabulary at each token drawn by language models; NaN where
+        the policy has none.
     lengths
         Mean length of the responses.
     position_bias
         Mean over the pairs asked in both orders; NaN if there are none.
+    empty
+        Responses without a token.
     pairs, identical, invalid, ties, used
         How many pairs were drawn, had the same response twice (and were not asked), had no answer,
         were ties, and counted.
@@ -57,8 +64,10 @@ class Metrics(NamedTuple):
     accuracy: float
     kl: float
     kl_k3: float
+    kl_exact: float
     lengths: float
     position_bias: float
+    empty: int
     pairs: int
     identical: int
     invalid: int
@@ -73,6 +82,7 @@ class Feedback(NamedTuple):
 
     batch: Batch
     ratios: tuple[Any, Any]
+    kl: tuple[Any, ...]
     lengths: list[Any]
     answers: Answers
     decision: Decision
@@ -89,6 +99,7 @@ def measure(feedback: Feedback, *, loss: float, grad_norm: float, updates: int) 
     )
     with np.errstate(over="ignore"):
         k3 = np.expm1(-both) + both
+    lengths = np.concatenate(feedback.lengths)
     used, target = decision.weight > 0, decision.target
     decided = used & (target != 0.5) & (first != second)
     agree = (first > second) == (target > 0.5)
@@ -99,8 +110,10 @@ def measure(feedback: Feedback, *, loss: float, grad_norm: float, updates: int) 
         accuracy=_mean(agree[decided]),
         kl=_mean(both),
         kl_k3=_mean(k3),
-        lengths=_mean(np.concatenate(feedback.lengths)),
+        kl_exact=_mean(np.concatenate(feedback.kl)) if feedback.kl else _NAN,
+        lengths=_mean(lengths),
         position_bias=_mean(answers.bias[np.isfinite(answers.bias)]),
+        empty=int((lengths == 0).sum()),
         pairs=len(first),
         identical=int(identical.sum()),
         invalid=int((~known & ~identical).sum()),

@@ -21,7 +21,10 @@ class Policy(Protocol):
     """Anything that draws responses and knows their log-probabilities.
 
     It may also have `decode(prompts, responses)`, which returns two lists of what the annotator is
-    shown, and `lengths(responses)`, the number of tokens of each response.
+    shown, `lengths(responses)`, the number of tokens of each response, and
+    `compare(params, reference, prompts, responses)`, which returns the log-probabilities under both
+    and the divergence KL(policy, reference) of each prompt, or of the next tokens summed along each
+    response.
 
     Examples
     --------

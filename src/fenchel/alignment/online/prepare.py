@@ -16,7 +16,7 @@ from .draw import Drawn
 from .labels import Decision
 from .state import Batch
 
-__all__ = ["batch_of", "log_ratios", "seed_from"]
+__all__ = ["batch_of", "divergences", "log_ratios", "seed_from"]
 
 Tree = Any
 Array = Any
@@ -58,6 +58,11 @@ def log_ratios(backend: Backend, drawn: Drawn) -> tuple[Any, Any]:
         for logp, ref in zip(drawn.logp, drawn.ref, strict=True)
     )
     return first, second
+
+
+def divergences(backend: Backend, drawn: Drawn) -> tuple[Any, ...]:
+    """Return the divergences that come with both responses, NumPy arrays; none where none came."""
+    return tuple(np.asarray(backend.to_host(_wide(backend, kl))) for kl in drawn.kl)
 
 
 def _wide(backend: Backend, x: Array) -> Array:

@@ -10,6 +10,7 @@ from ...arrays import check_number
 from ...backend import backend_of
 from ...random import gumbel
 from .._logits import chosen, log_softmax
+from ..kl import kl_exact
 from .batches import row_count
 from .policy import items_of
 
@@ -57,6 +58,15 @@ class TabularPolicy:
     def logprob(self, params: Array, prompts: Array, responses: Array) -> Array:
         """Return the log-probability of each response."""
         return chosen(backend_of(params), log_softmax(self._rows(params, prompts)), responses)
+
+    def compare(
+        self, params: Array, reference: Array, prompts: Array, responses: Array
+    ) -> tuple[Array, Array, Array]:
+        """Return log-probabilities under both, and the divergence of each prompt."""
+        own, other = (self._rows(p, prompts) for p in (params, reference))
+        xp, backend = backend_of(own).namespace, backend_of(own)
+        logp, ref = (chosen(backend, log_softmax(x), responses) for x in (own, other))
+        return logp, ref, kl_exact(xp.expand_dims(own, axis=-2), xp.expand_dims(other, axis=-2))
 
     def decode(self, prompts: Any, responses: Array) -> tuple[list[Any], list[Any]]:
         """Return what the annotator is shown."""
