@@ -48,6 +48,21 @@ def test_updates_fit_the_batch(xp, update):
     assert value(case, xp.numpy(w)) < 0.6 * before
 
 
+@pytest.mark.parametrize("update", [ArmijoStep(), LevenbergMarquardt(), GammaSearch()])
+def test_values_have_the_weights_and_the_decay(update):
+    case, weights = problem("logistic", m=5, hidden=4), np.asarray([1.0, 2.0, 0.0, 0.5, 3.0])
+    oracle = GaussNewton(case.loss, case.predict, gamma=0.5, weight_decay=0.3)
+
+    def objective(w):
+        values = case.loss(case.predict(w, case.x), case.y, reduction="none")
+        return weights @ values / weights.sum() + 0.15 * w @ w
+
+    new, _, info = update.step(oracle, case.w, update.init(case.w), case.x, case.y, weights)
+    assert info.accepted
+    assert float(info.value) == pytest.approx(objective(case.w), rel=1e-12)
+    assert float(info.new_value) == pytest.approx(objective(new), rel=1e-12)
+
+
 def test_armijo_halves_and_marquardt_rejects():
     """The quadratic model of a fitted sample lies about long steps."""
     case = problem("logistic", m=6, scale=3.0, seed=5)

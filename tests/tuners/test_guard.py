@@ -89,6 +89,34 @@ def test_the_largest_of_the_last_values_never_grows(seed, memory, refusals, base
         assert now == before or not info.flags.skipped
 
 
+def test_where_nothing_can_decrease_nothing_is_refused():
+    """A value equal to the bound is accepted: the step of length 0 at a minimum."""
+    tuner, w = CDAT(guard=NonMonotone(1)), np.zeros(2)
+    _, _, info = tuner.step(lambda w: np.sum(w**2), w, tuner.init(w))
+    assert not info.flags.skipped and int(info.flags.backtracks) == 0
+
+
+def test_a_decay_never_turns_the_weights_around():
+    """Far from the minimum along a slope almost straight: a rate of 100 would be accepted."""
+    objective = lambda w: np.sum(np.sqrt(1.0 + (w - 100.0) ** 2))
+    rates = []
+    for decay in (0.0, 0.5):
+        tuner, w = CDAT(base=Adam(weight_decay=decay)), np.ones(3)
+        new, _, info = tuner.step(objective, w, tuner.init(w))
+        rates.append(float(info.learning_rate))
+    assert rates[0] > 50.0 and 0.0 < rates[1] <= 2.0
+    assert np.all(new >= 0.0)
+
+
+def test_a_step_without_a_value_halves_what_the_next_starts_from():
+    data, tuner = problems.logistic_data(m=20), CDAT()
+    w, state, (info,) = problems.run(tuner, problems.logistic, np.full(3, 0.1), data, 1)
+    rate = float(info.learning_rate)
+    _, state, info = tuner.step(lambda w: np.sum(w) * np.nan, w, state)
+    assert bool(info.flags.skipped) and bool(info.flags.non_finite)
+    assert float(state.averages.learning_rate) == rate / 2
+
+
 def test_a_skipped_step_leaves_the_parameters_and_is_flagged():
     calls = []
 

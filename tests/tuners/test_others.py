@@ -22,6 +22,7 @@ from fenchel.tuners import (
     warmup_cosine,
     warmup_stable_decay,
 )
+from tests import libraries
 from tests.tuners import problems
 
 START = np.array([0.3, -0.2, 0.1])
@@ -71,6 +72,7 @@ def test_polyak_at_a_minimum():
 
 @pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
 def test_polyak_against_optax_where_scalings_agree():
+    libraries.get("jax")  # in double precision
     import jax.numpy as jnp
     import optax
 
@@ -204,6 +206,7 @@ def test_update_of_adam_has_the_decay():
 @pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
 @pytest.mark.parametrize("name", ["adamw", "rmsprop", "heavy_ball", "nesterov"])
 def test_bases_against_optax(name):
+    libraries.get("jax")  # in double precision
     import jax.numpy as jnp
     import optax
 

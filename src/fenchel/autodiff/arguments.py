@@ -8,11 +8,11 @@ from typing import Any
 
 import optree
 
-from ..arrays import float_info
+from ..arrays import dtype_name, float_info
 from ..backend import Backend, backend_of
-from ..trees import find_backend, is_array
+from ..trees import find_backend, is_array, leaves
 
-__all__ = ["Selection", "as_primals", "leaf_names", "like", "match", "select"]
+__all__ = ["Selection", "as_primals", "check_leaves", "leaf_names", "like", "match", "select"]
 
 Tree = Any
 
@@ -114,6 +114,18 @@ def leaf_names(tree: Tree, root: str, count: int) -> list[str]:
     if len(accessors) != count:  # a node that only the library can open
         return [f"{root} (leaf {i})" for i in range(count)]
     return [accessor.codify(root) for accessor in accessors]
+
+
+def check_leaves(name: str, tree: Tree) -> None:
+    """Raise TypeError unless the leaves of a container are real floating arrays."""
+    found = leaves(tree)
+    if all(is_array(leaf) and float_info(leaf.dtype) is not None for leaf in found):
+        return
+    for place, leaf in zip(leaf_names(tree, name, len(found)), found, strict=True):
+        if not is_array(leaf):
+            raise TypeError(f"`{place}` must be a floating array; got {type(leaf).__qualname__}")
+        if float_info(leaf.dtype) is None:
+            raise TypeError(f"`{place}` must have a real floating dtype; got {dtype_name(leaf)}")
 
 
 def _check_leaf(name: str, leaf: Any, backend: Backend) -> None:

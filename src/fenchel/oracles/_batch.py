@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import check_dtype
-from ..autodiff.arguments import as_primals
+from ..autodiff.arguments import as_primals, check_leaves
 from ..backend import Backend
 from ..parameters import check_array, known_to
 from ..trees import dot, find_backend, is_array, map
+from ..trees import leaves as leaves_of
 from ._linearization import Linearization, as_dtype, linearize_predict
 from ._proximity import Proximity, proximity
 from ._rows import LossRows, loss_rows
@@ -126,6 +127,9 @@ def open_batch(
     ValueError
         If `weights` is not of shape (m,), or the batch is empty.
     """
+    check_leaves("params", params)
+    if not leaves_of(params):
+        raise TypeError("`params` must hold at least one array; got an empty container")
     backend, (params,) = as_primals((params,), others=(inputs, targets, weights))
     if not is_array(targets):
         raise TypeError(f"`targets` must be an array; got {type(targets).__qualname__}")

@@ -55,7 +55,9 @@ def conclude(
     one = xp.ones_like(floor)
     _, theta, now = iterate(model.backend, going, step, (0, one, change(one)), floor)
     accepted = now <= 0
-    theta = xp.where(accepted, theta, xp.zeros_like(theta))
+    # A NaN among the arguments is one in the direction, and not a step that was refused.
+    nothing = xp.where(model.start == model.start, xp.zeros_like(theta), xp.nan * theta)
+    theta = xp.where(accepted, theta, nothing)
     now = xp.where(accepted, now, xp.zeros_like(now))
     d, image = [theta * x for x in d], theta * image
     slope = slope_along(model, d)

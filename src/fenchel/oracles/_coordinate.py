@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ._batch import Array, Model
 from ._conclude import conclude, still_open
-from ._direct import gram_matrix
+from ._direct import eigh, gram_matrix
 from ._loop import iterate
 from ._oracle import Found
 
@@ -34,8 +34,8 @@ def sdca(model: Model, start: Array | None, *, max_iter: int, rtol: float) -> Fo
     gram = xp.reshape(gram_matrix(model), (m, k, m, k))
     places = xp.arange(m, device=backend.device_of(f))
     own = xp.stack([gram[i, :, i, :] for i in range(m)])
-    steps = model.omega * xp.linalg.eigvalsh(own)[:, -1:]
-    steps = xp.where(steps > 0, steps, xp.ones_like(steps))
+    steps = model.omega * eigh(xp, own)[0][:, -1:]
+    steps = xp.where(steps > 0, steps, xp.ones_like(steps))  # NaN shows in the outputs as well
     fixed = model.line.push(model.direction(xp.zeros_like(f)))  # of the weight decay alone
 
     def image_of(dual: Array) -> Array:

@@ -12,7 +12,7 @@ from ..backend import Backend
 from ._batch import Model
 from ._dual_cg import Array, Map, Solution, Vector
 
-__all__ = ["Factorization", "factorize", "gram_matrix", "solve_factorized"]
+__all__ = ["Factorization", "eigh", "factorize", "gram_matrix", "solve_factorized"]
 
 
 class Factorization(NamedTuple):
@@ -51,6 +51,15 @@ def gram_matrix(model: Model) -> Array:
     return total
 
 
+def eigh(xp: Any, matrices: Array) -> tuple[Array, Array]:
+    """Return eigenvalues, ascending, and eigenvectors; NaN where a matrix is not finite."""
+    sound = xp.all(xp.isfinite(matrices), axis=(-2, -1))[..., None]
+    # Libraries raise there, or return numbers.
+    zeros = xp.zeros_like(matrices)
+    values, vectors = xp.linalg.eigh(xp.where(sound[..., None], matrices, zeros))
+    return xp.where(sound, values, xp.nan * values), vectors
+
+
 def dense_curvature(backend: Backend, curvature: Map, like: Array) -> Array:
     """Return the Hessians as matrices (m, k, k)."""
     xp, k = backend.namespace, like.shape[1]
@@ -65,7 +74,7 @@ def factorize(model: Model, curvature: Map, b: Vector) -> Factorization:
     m, k = z.shape
     hessians = dense_curvature(model.backend, curvature, z)
     hessians = 0.5 * (hessians + xp.matrix_transpose(hessians))
-    values, vectors = xp.linalg.eigh(hessians)
+    values, vectors = eigh(xp, hessians)
     roots = xp.sqrt(xp.maximum(values, xp.zeros_like(values)) * model.omega)
     factor = vectors * xp.expand_dims(roots, axis=-2)
     gram = gram_matrix(model)
@@ -73,7 +82,7 @@ def factorize(model: Model, curvature: Map, b: Vector) -> Factorization:
     left = xp.reshape(xp.matmul(xp.matrix_transpose(factor), blocks), (m * k, m * k))
     blocks = xp.reshape(xp.matrix_transpose(left), (m, k, m * k))
     s = xp.reshape(xp.matmul(xp.matrix_transpose(factor), blocks), (m * k, m * k))
-    values, vectors = xp.linalg.eigh(0.5 * (s + xp.matrix_transpose(s)))
+    values, vectors = eigh(xp, 0.5 * (s + xp.matrix_transpose(s)))
     values = xp.maximum(values, xp.zeros_like(values))
     right = model.line.push(model.near.solve(b))
     return Factorization(curvature, b, values, vectors, right, factor, gram)

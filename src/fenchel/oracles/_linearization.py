@@ -59,6 +59,8 @@ def linearize_predict(
     """
     leaves, structure = backend.tree_flatten(params)
     outputs, push, pull = _products(backend, predict, leaves, structure, inputs, live)
+    if not is_array(outputs):
+        raise TypeError(f"`predict` must return an array; got {type(outputs).__qualname__}")
     info = check_dtype("predict(params, inputs)", outputs)
     shape = tuple(outputs.shape)
     if len(shape) not in (1, 2) or 0 in shape:

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 from ..arrays import check_number
 from ..autodiff import jvp
-from ..backend import Backend
+from ..backend import Backend, backend_of
 from ..eager import uncompiled
-from ..parameters import known_to
+from ..parameters import check_array, known_to
 from ..trees import dot, is_array, map
 from ._batch import Batch, Model, Vector, open_batch, open_model
 from ._dual_cg import Map, dual_cg
 from ._implicit import attach_derivative, plain
 from ._info import OracleInfo
 
-__all__ = ["Found", "Oracle", "check_count", "check_gamma"]
+__all__ = ["Found", "Oracle", "check_gamma", "check_gammas"]
 
 Array = Any
 Tree = Any
@@ -107,7 +107,7 @@ class Oracle:
         arrays = (live.params, live.inputs, live.targets, live.weights)
         mine = (self.loss, self.gamma, self.metric, self.weight_decay)
         model = self._model(live)
-        start = None if dual is None else _start(model, plain(backend, dual))
+        start = None if dual is None else _start(model, dual)
         found = self._solve(model, start)
 
         def residual() -> Vector:
@@ -163,7 +163,7 @@ class Oracle:
         own: Any = self
         return [
             replace(own, gamma=gamma).direction(params, inputs, targets, weights)
-            for gamma in gammas
+            for gamma in check_gammas(gammas)
         ]
 
     @abstractmethod
@@ -191,14 +191,20 @@ def _start(model: Model, dual: Array) -> Array:
 
     Raises
     ------
+    TypeError
+        If it is of another library.
     ValueError
         If it is not shaped like the outputs.
     """
-    xp, shape = model.backend.namespace, tuple(model.outputs.shape)
+    backend, shape = model.backend, tuple(model.outputs.shape)
     wanted = shape[:1] if model.line.column else shape
+    if is_array(dual):
+        dual = plain(backend_of(dual), dual)
+        check_array("dual", dual, backend)
     if not is_array(dual) or tuple(dual.shape) != wanted:
         got = tuple(dual.shape) if is_array(dual) else type(dual).__qualname__
         raise ValueError(f"`dual` must have the shape {wanted} of the outputs; got {got}")
+    xp = backend.namespace
     return xp.astype(xp.reshape(dual, shape), model.outputs.dtype)
 
 
@@ -217,9 +223,18 @@ def _count(leaves: Vector) -> int:
     return total
 
 
+_GAMMA = {"above": 0.0, "maximum": 1e300}
+
+
+def check_gammas(gammas: Sequence[Any]) -> list[Any]:
+    """Return the gammas of a path; arrays are taken as they are."""
+    return [g if is_array(g) else check_number("gammas", g, **_GAMMA) for g in gammas]
+
+
 def check_gamma(oracle: Any) -> None:
     """Check the numbers that all oracles have; arrays are taken as they are."""
-    for name, bounds in (("gamma", {"above": 0.0}), ("weight_decay", {"minimum": 0.0})):
+    bounds_of = {"gamma": _GAMMA, "weight_decay": {"minimum": 0.0, "maximum": 1e300}}
+    for name, bounds in bounds_of.items():
         value = getattr(oracle, name)
         if is_array(value):
             if tuple(value.shape) != ():
@@ -231,23 +246,6 @@ def check_gamma(oracle: Any) -> None:
             object.__setattr__(oracle, name, check_number(name, value, **bounds))
     if not callable(oracle.predict):
         raise TypeError(f"`predict` must be callable; got {type(oracle.predict).__qualname__}")
-
-
-def check_count(name: str, value: Any) -> int:
-    """Return a number of iterations.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer.
-    ValueError
-        If it is negative.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be an integer; got {type(value).__qualname__}")
-    if value < 0:
-        raise ValueError(f"`{name}` must be at least 0; got {name}={value}")
-    return value
 
 
 def bent_slopes(model: Model, image: Array) -> Array:

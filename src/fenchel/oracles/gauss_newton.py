@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..eager import uncompiled
 from ..trees import register_dataclass
 from ._batch import Model, open_batch
 from ._direct import factorize, solve_factorized
 from ._dual_cg import Solution, dual_cg
 from ._info import OracleInfo
-from ._oracle import Found, Oracle, bent_slopes, check_count, check_gamma, slope_along
+from ._oracle import Found, Oracle, bent_slopes, check_gamma, check_gammas, slope_along
 from ._primal_cg import primal_cg
 from ._proximity import proximity
 from ._rows import check_loss, has_curvature
@@ -42,7 +42,7 @@ class GaussNewton(Oracle):
         Function of params and inputs, to outputs (m,) or (m, k). It may have
         ``linearize(params, inputs) -> (outputs, jvp, vjp)``, used in place of the library's.
     gamma : number or array ()
-        How far to go: 0 is the gradient's direction, infinity the undamped Newton direction.
+        How far to go: towards 0 the gradient's direction, without bound the undamped Newton one.
     solver : {"dual_cg", "dual_direct", "primal_cg"}
         Conjugate gradients on the m k dual variables; one eigendecomposition of the Gram matrix,
         for small m k; conjugate gradients on the parameters.
@@ -103,7 +103,7 @@ class GaussNewton(Oracle):
                 f"got {type(self.loss).__qualname__}"
             )
         check_choice("solver", self.solver, ("dual_cg", "dual_direct", "primal_cg"))
-        check_count("max_iter", self.max_iter)
+        check_integer("max_iter", self.max_iter, minimum=0)
         object.__setattr__(self, "rtol", check_number("rtol", self.rtol, minimum=0.0))
         check_gamma(self)
 
@@ -127,7 +127,7 @@ class GaussNewton(Oracle):
         curvature = model.rows.curvature(model.outputs)
         parts = factorize(model, curvature, model.gradient)
         pairs = []
-        for gamma in gammas:
+        for gamma in check_gammas(gammas):
             near = proximity(
                 model.backend, gamma, self.metric, self.weight_decay, model.leaves, model.outputs
             )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..trees import register_dataclass
 from ._batch import Array, Model
 from ._coordinate import sdca
 from ._fista import fista
 from ._frank_wolfe import frank_wolfe
 from ._newton import newton_cg
-from ._oracle import Found, Oracle, check_count, check_gamma
+from ._oracle import Found, Oracle, check_gamma
 from ._rows import check_loss, has_curvature
 
 __all__ = ["ProxLinear"]
@@ -104,7 +104,7 @@ class ProxLinear(Oracle):
                 "`loss` must have curvature for solver='newton_cg'; "
                 f"got {type(self.loss).__qualname__}"
             )
-        check_count("max_iter", self.max_iter)
+        check_integer("max_iter", self.max_iter, minimum=0)
         object.__setattr__(self, "rtol", check_number("rtol", self.rtol, minimum=0.0))
         check_gamma(self)
 

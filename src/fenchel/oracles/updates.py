@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ..arrays import check_number
+from ..arrays import check_integer, check_number
 from ..backend import backend_of
 from ..eager import uncompiled
 from ..trees import axpy, backend_of_tree, dot, leaves, map
 from ._batch import open_batch
 from ._info import OracleInfo
 from ._loop import iterate
-from ._oracle import check_count
 from ._rows import loss_rows
 
 __all__ = [
@@ -126,6 +126,10 @@ class _Update:
         weights: Array | None = None,
     ) -> tuple[Tree, Any, UpdateInfo]:
         """Return the new parameters, the new state and an `UpdateInfo`."""
+        if not hasattr(oracle, "direction"):
+            raise TypeError(
+                f"`oracle` must be an oracle of fenchel.oracles; got {type(oracle).__qualname__}"
+            )
         return self._taken(_Problem(oracle, params, inputs, targets, weights), state)
 
     @abstractmethod
@@ -193,7 +197,7 @@ class ArmijoStep(_Update):
             value = check_number(name, getattr(self, name), above=0.0)
             if value >= 1.0:
                 raise ValueError(f"`{name}` must be in (0, 1); got {name}={value:g}")
-        check_count("max_iter", self.max_iter)
+        check_integer("max_iter", self.max_iter, minimum=0)
 
     def _taken(self, problem: _Problem, state: Any) -> tuple[Tree, Any, UpdateInfo]:
         params, (d, report) = problem.params, problem.direction()
@@ -320,8 +324,13 @@ class GammaSearch(_Update):
 
     def __post_init__(self) -> None:
         """Check the factors."""
+        if not isinstance(self.factors, Sequence):
+            raise TypeError(
+                f"`factors` must be a tuple of numbers; got {type(self.factors).__qualname__}"
+            )
         if not self.factors:
             raise ValueError("`factors` must hold at least one number; got none")
+        object.__setattr__(self, "factors", tuple(self.factors))
         for factor in self.factors:
             check_number("factors", factor, above=0.0)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from ..arrays import check_choice
 from ..autodiff import ggn_vp, grad, hvp, vjp
+from ..autodiff.arguments import check_leaves
 from ..backend import Backend, backend_of
 from ..trees import backend_of_tree, is_array, leaves, map, norm
 
 __all__ = [
     "CURVATURES",
     "Matrix",
+    "check_like",
     "constants",
     "eigh",
     "matrix_of",
@@ -100,6 +102,7 @@ def matrix_of(
 ) -> Matrix:
     """Return the Hessian or the Gauss-Newton matrix of an objective, scaled from both sides."""
     check_choice("curvature", curvature, CURVATURES)
+    check_leaves("params", params)
     backend = backend_of_tree(params)
     matrix = Matrix(backend, params, None, _product(objective, params, data, curvature))
     if not matrix.size:
@@ -107,18 +110,26 @@ def matrix_of(
     if preconditioner is None:
         return matrix
     xp = backend.namespace
-    map(_check_shape, params, preconditioner)
+    check_like("preconditioner", preconditioner, params)
     scaling = 1.0 / xp.sqrt(matrix.ravel(preconditioner))
     return Matrix(backend, params, scaling, matrix.product)
 
 
-def _check_shape(leaf: Any, scale: Any) -> None:
-    shape = tuple(scale.shape) if is_array(scale) else type(scale).__qualname__
-    if shape != tuple(leaf.shape):
-        raise ValueError(
-            "`preconditioner` must have the shapes of `params`; "
-            f"got {shape} for {tuple(leaf.shape)}"
-        )
+def check_like(name: str, tree: Tree, params: Tree, lead: tuple[int, ...] = ()) -> None:
+    """Raise unless a container holds arrays of the shapes of `params`, with leading axes."""
+    backend = backend_of_tree(params)
+
+    def check(leaf: Any, other: Any) -> None:
+        shape = tuple(other.shape) if is_array(other) else type(other).__qualname__
+        wanted = (*lead, *leaf.shape)
+        if shape != wanted:
+            raise ValueError(f"`{name}` must have the shapes of `params`; got {shape} for {wanted}")
+        if backend_of(other).name != backend.name:
+            raise TypeError(
+                f"`{name}` must hold arrays of {backend.name}; got one of {backend_of(other).name}"
+            )
+
+    map(check, params, tree)
 
 
 def _product(

@@ -48,12 +48,19 @@ def point_at(
     `clock` is a scalar of the state; `pullback` asks for the derivative of the gradient too;
     `known` is a value and gradient found earlier, and whether they were.
     """
+    if not callable(objective):
+        raise TypeError(f"`objective` must be callable; got {type(objective).__qualname__}")
+    holder = Holder.like(params)
     params = stop_gradient(params)
     found = leaves(params)
-    holder = Holder.like(params)
 
     def f(p: Tree) -> Any:
-        return objective(p, *data)
+        value = objective(p, *data)
+        if getattr(value, "shape", ()) != ():
+            raise ValueError(
+                f"`objective` must return an array of shape (); got {tuple(value.shape)}"
+            )
+        return value
 
     pull: Callable[[Tree], Any] | None = None
     if not found:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..autodiff.arguments import check_leaves
 from ..backend import Backend, backend_of
 from ..trees import find_backend, is_array, leaves
 
@@ -199,7 +200,8 @@ class Holder:
 
     @classmethod
     def like(cls, params: Any) -> Holder:
-        """Return the holder for a container of parameters."""
+        """Return the holder for a container of parameters: floating arrays, or nothing."""
+        check_leaves("params", params)
         return cls.of(find_backend(params), leaves(params))
 
     def arithmetic(self, *values: Any) -> Any:

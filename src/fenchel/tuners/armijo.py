@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from ..arrays import check_number
+from ..arrays import check_integer, check_number
 from ._directions import check_base, start
 from ._scalars import Holder
 from ._stage import Stage, finish, no_flags, stage_at
@@ -98,7 +98,7 @@ class Armijo:
         check_number("decrease_factor", self.decrease_factor, above=0.0, maximum=1.0 - 2.0**-52)
         check_number("increase_factor", self.increase_factor, minimum=1.0)
         check_number("max_learning_rate", self.max_learning_rate, above=0.0, maximum=1e300)
-        check_number("max_iter", self.max_iter, minimum=0)
+        check_integer("max_iter", self.max_iter, minimum=0)
         check_number("rtol", self.rtol, minimum=0.0)
         check_number("atol", self.atol, minimum=0.0)
         check_base(self.base)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer
 from ..autodiff import value_and_grad
 from ..backend import backend_of
 from ..trees import is_array, leaves, zeros_like
@@ -148,7 +148,11 @@ class CDAT:
         self._rule().check()
         check_base(self.base)
         check_choice("curvature", self.curvature, CURVATURES)
-        check_number("every", self.every, minimum=1)
+        check_integer("every", self.every, minimum=1)
+        if not (self.guard is None or isinstance(self.guard, NonMonotone)):
+            raise TypeError(
+                f"`guard` must be NonMonotone or None; got {type(self.guard).__qualname__}"
+            )
 
     def _rule(self) -> Rule:
         return Rule._make(getattr(self, name) for name in Rule._fields)

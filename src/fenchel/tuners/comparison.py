@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..arrays import check_number
+from ..arrays import check_integer
 from ..trees import backend_of_tree
 from .bases import Adam, GradientDescent, Momentum, RMSProp
 from .edge import edge_of_stability, preconditioner_of
@@ -114,6 +114,8 @@ def compare(
 
     Raises
     ------
+    TypeError
+        If `tuners` holds something else, or `steps` or `every` is not an integer.
     ValueError
         If `steps` or `every` is below 1, or there is no tuner.
 
@@ -138,9 +140,9 @@ def compare(
     >>> bool(found.traces["cdat"].value[-1] < found.traces["constant"].value[-1])
     True
     """
-    check_number("steps", steps, minimum=1)
-    check_number("every", every, minimum=1)
-    named = dict(tuners) if isinstance(tuners, Mapping) else _named(tuners)
+    check_integer("steps", steps, minimum=1)
+    check_integer("every", every, minimum=1)
+    named = _named(tuners)
     if not named:
         raise ValueError("`tuners` must hold at least one tuner; got none")
     compiled = backend_of_tree(params).jit if jit else _as_it_is
@@ -155,8 +157,18 @@ def _as_it_is(f: Callable[..., Any]) -> Callable[..., Any]:
     return f
 
 
-def _named(tuners: Sequence[Any]) -> dict[str, Any]:
-    """Return tuners by the names of their classes, numbered where two are of one class."""
+def _named(tuners: Any) -> dict[str, Any]:
+    """Return tuners by name: those of their classes, numbered where two are of one class."""
+    if not isinstance(tuners, Mapping | Sequence):
+        raise TypeError(
+            "`tuners` must be tuners by name or a sequence of them; "
+            f"got {type(tuners).__qualname__}"
+        )
+    for tuner in tuners.values() if isinstance(tuners, Mapping) else tuners:
+        if not (hasattr(tuner, "init") and hasattr(tuner, "step")):
+            raise TypeError(f"`tuners` must hold tuners; got {type(tuner).__qualname__}")
+    if isinstance(tuners, Mapping):
+        return dict(tuners)
     kinds = [type(tuner).__name__ for tuner in tuners]
     names = [
         kind if kinds.count(kind) == 1 else f"{kind} {kinds[:i].count(kind) + 1}"

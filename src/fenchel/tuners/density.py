@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any, NamedTuple
 
-from ..arrays import check_number
+from ..arrays import check_integer, check_number
 from ..eager import uncompiled
 from ..random import sampler
 from ._matrix import Matrix, constants, matrix_of, random_unit
@@ -102,8 +102,8 @@ def spectral_density(
     >>> round(float(np.sum(found.density) * step), 3)
     1.0
     """
-    check_number("num_samples", num_samples, minimum=1)
-    check_number("max_iter", max_iter, minimum=1)
+    check_integer("num_samples", num_samples, minimum=1)
+    check_integer("max_iter", max_iter, minimum=1)
     if width is not None:
         check_number("width", width, above=0.0)
     fixed = constants(params), constants(data), constants(preconditioner)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..backend import backend_of
 from ..loops import scan
 from ..trees import find_backend, is_array
@@ -112,7 +112,7 @@ def joint_dynamics(
     ((20001,), 268.388)
     """
     check_choice("tuner", tuner, ("constant", "undershoot", "cdat"))
-    check_number("steps", steps, minimum=0)
+    steps = check_integer("steps", steps, minimum=0)
     needed = {"constant": ("learning_rate", learning_rate), "undershoot": ("margin", margin)}
     name, value = needed.get(tuner, ("", 0.0))
     if value is None:
@@ -128,8 +128,8 @@ def joint_dynamics(
         bulk_curvature,
     )
     if find_backend((x, sharpness, *rule[1:])) is None:
-        return _floats(rule, float(x), float(sharpness), int(steps))
-    return _arrays(rule, x, sharpness, int(steps))
+        return _floats(rule, float(x), float(sharpness), steps)
+    return _arrays(rule, x, sharpness, steps)
 
 
 class _Rule(NamedTuple):

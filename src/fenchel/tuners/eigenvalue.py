@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..eager import uncompiled
 from ..random import sampler
 from ..trees import leaves, map, norm
-from ._matrix import Matrix, constants, matrix_of, random_unit, unit
+from ._matrix import Matrix, check_like, constants, matrix_of, random_unit, unit
 from .lanczos import lanczos
 from .lobpcg import lobpcg
 from .power import power_iteration
@@ -159,9 +159,9 @@ def _same(a: Tree, b: Tree) -> bool:
 
 
 def _check_counts(k: int, max_iter: int, size: int) -> None:
-    if not 1 <= k <= size:
+    if not 1 <= check_integer("k", k, minimum=0) <= size:
         raise ValueError(f"`k` must be in [1, number of parameters = {size}]; got k={k}")
-    if max_iter < k:
+    if check_integer("max_iter", max_iter, minimum=0) < k:
         raise ValueError(f"`max_iter` must be at least k={k}; got max_iter={max_iter}")
 
 
@@ -170,6 +170,7 @@ def _starts(matrix: Matrix, rng: Any, start: Tree | None, k: int) -> list[Array]
     drawn = [random_unit(matrix, draw) for _ in range(k)]
     if start is None:
         return drawn
+    check_like("start", start, matrix.params, () if k == 1 else (k,))
     given = matrix.ravel(constants(start)) if k == 1 else _rows(matrix, constants(start), k)
     warm = [given] if k == 1 else given
     return [unit(a) + _NOISE * b for a, b in zip(warm, drawn, strict=True)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
 
-from ..arrays import check_number
+from ..arrays import check_integer, check_number
 from ..backend import backend_of
 from ..trees import is_array
 from ._scalars import Holder
@@ -66,9 +66,9 @@ class NonMonotone:
     max_backtracks: int = 30
 
     def __post_init__(self) -> None:
-        check_number("memory", self.memory, minimum=1)
+        check_integer("memory", self.memory, minimum=1)
         check_number("factor", self.factor, above=0.0, maximum=1.0 - 2.0**-52)
-        check_number("max_backtracks", self.max_backtracks, minimum=0)
+        check_integer("max_backtracks", self.max_backtracks, minimum=0)
 
     def init(self, holder: Holder) -> Any:
         """Return the values remembered before the first step: none."""

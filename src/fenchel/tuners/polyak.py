@@ -87,6 +87,7 @@ class Polyak:
 
     def __post_init__(self) -> None:
         check_number("scaling", self.scaling, minimum=0.0, maximum=1e300)
+        check_number("f_min", self.f_min)
         check_number("max_learning_rate", self.max_learning_rate, above=0.0)
         check_number("eps", self.eps, minimum=0.0, maximum=1e300)
         check_base(self.base)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from math import inf
+from numbers import Real
 from typing import Any, NamedTuple
 
 from ..arrays import check_choice, check_number
+from ..trees import is_array
 from ._scalars import scalars_of
 from .info import Flags
 
@@ -90,8 +92,10 @@ def cdat_rule(
 
     Raises
     ------
+    TypeError
+        If `n`, `d` or `scale` is neither a number nor an array.
     ValueError
-        If an option lies outside its range.
+        If an option lies outside its range, or an array is not of shape ().
 
     Notes
     -----
@@ -120,10 +124,22 @@ def cdat_rule(
     """
     rule = Rule(scaling, ema, ema_init, eps, max_learning_rate, min_learning_rate, max_growth)
     rule.check()
+    for name, value in (("n", n), ("d", d), ("scale", scale)):
+        _check_scalar(name, value)
     ops = scalars_of(n, d, scale, *(state or ()))
     if state is None:
         state = Averages._make((*(ops.number(0.0) for _ in range(4)), 0))
     return rule.apply(ops, n, d, state, scale)
+
+
+def _check_scalar(name: str, value: Any) -> None:
+    if is_array(value):
+        if tuple(value.shape) != ():
+            raise ValueError(f"`{name}` must have the shape (); got {tuple(value.shape)}")
+    elif isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(
+            f"`{name}` must be a number or an array of shape (); got {type(value).__qualname__}"
+        )
 
 
 class Rule(NamedTuple):

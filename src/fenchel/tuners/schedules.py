@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import check_number
+from ..arrays import check_integer, check_number
 from ..backend import backend_of
 from ..trees import is_array
 
@@ -149,7 +149,7 @@ def _peak(peak: float) -> float:
 
 
 def _steps(name: str, value: int, minimum: int = 0) -> int:
-    return int(check_number(name, value, minimum=minimum, maximum=1e300))
+    return check_integer(name, value, minimum=minimum)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..arrays import check_choice
+from ..arrays import check_choice, check_integer
 from ..autodiff import Estimate, hutchinson_trace
 from ..eager import uncompiled
 from ..random import rademacher, sampler
@@ -79,8 +79,7 @@ def hessian_trace(
     """
     check_choice("method", method, ("hutchinson", "hutch++"))
     least = 1 if method == "hutchinson" else 6
-    if num_samples < least:
-        raise ValueError(f"`num_samples` must be at least {least}; got num_samples={num_samples}")
+    check_integer("num_samples", num_samples, minimum=least)
     fixed = constants(params), constants(data), constants(preconditioner)
     matrix = matrix_of(objective, fixed[0], fixed[1], curvature, fixed[2])
     xp, draw = matrix.backend.namespace, sampler(rng, matrix.like)

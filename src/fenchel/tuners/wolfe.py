@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
-from ..arrays import check_choice, check_number
+from ..arrays import check_choice, check_integer, check_number
 from ..autodiff import value_and_grad
 from ._directions import check_base, start
 from ._point import inner
@@ -89,7 +89,7 @@ class StrongWolfe:
         check_number("c1", self.c1, above=0.0, maximum=1.0)
         check_number("c2", self.c2, above=self.c1, maximum=1.0)
         check_choice("initial", self.initial, ("previous", "one"))
-        check_number("max_iter", self.max_iter, minimum=1)
+        check_integer("max_iter", self.max_iter, minimum=1)
         check_base(self.base)
 
     def init(self, params: Tree) -> StrongWolfeState:
