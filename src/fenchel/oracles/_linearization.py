@@ -116,7 +116,7 @@ def _products(
     return outputs, lambda tangent: push(*tangent), lambda cotangent: list(pull(cotangent))
 
 
-def check_linearization(predict: Callable[..., Any], params: Tree, inputs: Tree, /) -> None:
+def check_linearization(predict: Callable[..., Any], params: Tree, inputs: Tree) -> None:
     """Check that both products with the Jacobian of `predict` belong to one linear map.
 
     The adjoint test <J u, v> = <u, J* v> on random vectors; for a ``predict.linearize`` of your

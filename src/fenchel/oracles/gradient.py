@@ -54,7 +54,7 @@ class GradientOracle(Oracle):
         return model.slopes
 
 
-def gradient_oracle(loss: Any, predict: Any, /, *, gamma: Any = 1.0) -> GradientOracle:
+def gradient_oracle(loss: Any, predict: Any, *, gamma: Any = 1.0) -> GradientOracle:
     """Return the oracle of gradient descent: the direction -gamma g.
 
     Its model is the linear one, so that it is exact, with any loss; it is where Gauss-Newton and

@@ -25,7 +25,6 @@ def linear_operators(
     inputs: Tree,
     targets: Array,
     weights: Array | None = None,
-    /,
 ) -> tuple[Any, Any, Any]:
     """Return K = J J^T, B = J^T omega H J and J as linear operators of SciPy.
 
