@@ -285,6 +285,11 @@ def test_reference_of_its_own():
     state = loop.init(start(), reference=np.zeros(4))
     _, metrics = loop.step(state, np.zeros(8))
     assert metrics.kl != 0.0
+    p = np.exp(start()) / np.exp(start()).sum()
+    assert_allclose(metrics.kl_exact, p @ np.log(4 * p), rtol=1e-12)
+    without = type("Plain", (), {k: getattr(loop.policy, k) for k in ("sample", "logprob")})
+    plain = OnlineLoop(without(), RuleAnnotator(lambda x, a, b: 1.0), optimizer=1.0)
+    assert np.isnan(plain.step(state, np.zeros(8))[1].kl_exact)
 
 
 def test_generators_and_keys_give_seeds():
@@ -347,6 +352,7 @@ def test_a_model_of_transformers(tmp_path):
         _, history = loop.run(loop.init(policy.init()), prompts, steps, tmp_path / "state")
     assert len(history) == 8
     assert history[0].kl == 0.0 < history[-1].kl
+    assert history[0].kl_exact == 0.0 < history[-1].kl_exact
     assert history[-1].accuracy > 0.5
 
 

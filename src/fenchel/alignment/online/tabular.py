@@ -63,10 +63,10 @@ class TabularPolicy:
         self, params: Array, reference: Array, prompts: Array, responses: Array
     ) -> tuple[Array, Array, Array]:
         """Return log-probabilities under both, and the divergence of each prompt."""
-        own, other = (self._rows(p, prompts) for p in (params, reference))
-        xp, backend = backend_of(own).namespace, backend_of(own)
-        logp, ref = (chosen(backend, log_softmax(x), responses) for x in (own, other))
-        return logp, ref, kl_exact(xp.expand_dims(own, axis=-2), xp.expand_dims(other, axis=-2))
+        logp, ref = (self.logprob(p, prompts, responses) for p in (params, reference))
+        xp = backend_of(params).namespace
+        rows = (xp.expand_dims(self._rows(p, prompts), axis=-2) for p in (params, reference))
+        return logp, ref, kl_exact(*rows)
 
     def decode(self, prompts: Any, responses: Array) -> tuple[list[Any], list[Any]]:
         """Return what the annotator is shown."""
