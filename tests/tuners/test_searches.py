@@ -123,6 +123,15 @@ def test_armijo_tolerance_loosens_also_below_zero():
     assert rates[0] < rates[1]
 
 
+def test_armijo_lets_an_increase_by_its_tolerance_pass():
+    """At rate 1 the step goes from 0.1 to -3.9, and the value from 0.2 to 304.2."""
+    f, w, slope = lambda w: np.sum(20 * w**2), np.asarray([0.1]), 16.0
+    for atol, passes in ((304.0 + 2e-4 * slope, True), (303.9, False)):
+        tuner = Armijo(atol=atol)
+        _, _, info = tuner.step(f, w, tuner.init(w))
+        assert (float(info.learning_rate) == 1.0) is passes
+
+
 @pytest.mark.parametrize("tuner", [Armijo(base=lambda g: g), StrongWolfe(base=lambda g: g)])
 def test_uphill_is_skipped(xp, tuner):
     w = xp.array(START)
