@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,21 +24,32 @@ def _plain(value: Any) -> bool:
     """Whether a value is a number, or a CPU tensor of which no derivative is recorded."""
     if not isinstance(value, Tensor):
         return True
-    recorded = value.requires_grad and torch.is_grad_enabled()
+    if value.requires_grad and torch.is_grad_enabled():
+        return False
     strided = type(value) is Tensor and value.is_cpu and value.layout is torch.strided
-    return strided and not value.is_neg() and not recorded
+    return strided and not value.is_neg()
 
 
 def _host(value: Any) -> Any:
-    return value.detach().numpy() if isinstance(value, Tensor) else value
+    if not isinstance(value, Tensor):
+        return value
+    return (value.detach() if value.requires_grad else value).numpy()
 
 
-def _host_stream(stream: Any) -> Any:
-    """Return a stream whose position is known to NumPy; None where it cannot be."""
+class _Place(NamedTuple):
+    """Seed and position of a stream, known to NumPy."""
+
+    seed: int
+    step: Any
+    slot: int
+    stream: Any
+
+
+def _host_stream(stream: Any) -> _Place | None:
+    """Return where a stream stands; None where its position cannot be known to NumPy."""
     if not (_plain(stream.step) and _plain(stream.stream)):
         return None
-    # the checks of the stream are for numbers alone
-    return replace(stream, step=_host(stream.step), stream=_host(stream.stream))
+    return _Place(stream.seed, _host(stream.step), stream.slot, _host(stream.stream))
 
 
 def torch_stream_normals(stream: Any, shape: tuple[int, ...], like: Tensor) -> Tensor | None:

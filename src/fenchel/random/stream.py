@@ -68,8 +68,12 @@ class RandomStream:
         """Check the ranges."""
         if type(self.seed) is not int:
             object.__setattr__(self, "seed", check_integer("seed", self.seed, minimum=0))
-        for name, bits in (("seed", 64), ("step", 32), ("slot", 32), ("stream", 32)):
-            value = getattr(self, name)
+        for name, value, bits in (
+            ("seed", self.seed, 64),
+            ("step", self.step, 32),
+            ("slot", self.slot, 32),
+            ("stream", self.stream, 32),
+        ):
             if isinstance(value, int) and not 0 <= value < 2**bits:
                 raise ValueError(f"`{name}` must be in [0, 2^{bits}); got {name}={value}")
             if isinstance(value, float):
@@ -77,7 +81,7 @@ class RandomStream:
 
     def next(self) -> RandomStream:
         """Return the stream of the next step."""
-        return replace(self, step=self.step + 1, slot=0)
+        return RandomStream(self.seed, self.step + 1, 0, self.stream)
 
     def split(self, count: int) -> tuple[RandomStream, ...]:
         """Return `count` streams independent of one another.
