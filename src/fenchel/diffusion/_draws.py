@@ -17,7 +17,7 @@ Array = Any
 
 def seeded(rng: Any) -> Any:
     """Return the stream of an integer seed, anything else as it is."""
-    if isinstance(rng, Integral) and not isinstance(rng, bool):
+    if not isinstance(rng, bool) and isinstance(rng, Integral):
         return RandomStream(int(rng))
     return rng
 

@@ -69,8 +69,9 @@ class Steps:
 
     def check_sizes(self) -> None:
         """Make the shape and the number of steps Python integers, which must be positive."""
-        if not isinstance(self.shape, tuple | list):
-            kind = type(self.shape).__qualname__
+        given: object = self.shape
+        if not isinstance(given, tuple | list):
+            kind = type(given).__qualname__
             raise TypeError(f"`shape` must be a tuple (n, *event); got {kind}")
         if not self.shape:
             raise ValueError("`shape` must be (n, *event); got ()")

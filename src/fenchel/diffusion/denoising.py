@@ -202,8 +202,9 @@ class DenoisingSampler(Steps):
         ValueError
             If there are not n_steps + 1 states, or a `PathKL` meets an ODE.
         """
-        if not isinstance(objective, Objective):
-            kind = type(objective).__qualname__
+        asked: object = objective
+        if not isinstance(asked, Objective):
+            kind = type(asked).__qualname__
             raise TypeError(f"`objective` must be an Objective; got {kind}")
         if not is_array(states):
             raise TypeError(f"`states` must be an array; got {type(states).__qualname__}")

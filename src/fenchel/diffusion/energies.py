@@ -260,8 +260,9 @@ class MLPEnergy:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        if not isinstance(self.hidden, tuple | list):
-            kind = type(self.hidden).__qualname__
+        given: object = self.hidden
+        if not isinstance(given, tuple | list):
+            kind = type(given).__qualname__
             raise TypeError(f"`hidden` must be a tuple of widths; got {kind}")
         object.__setattr__(
             self, "hidden", tuple(check_integer("hidden", n, minimum=1) for n in self.hidden)
