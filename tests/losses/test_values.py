@@ -151,3 +151,22 @@ def test_every_library(xp, rng):
     found = xp.run(all_of, *[xp.array(a) for a in arrays])
     for one, other in zip(found, all_of(*arrays), strict=True):
         assert_allclose(xp.numpy(one), other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_infinite_scores(family, alpha):
+    """Entries of +inf come first and share; those below are out, on every route."""
+    import fenchel
+
+    loss = FAMILIES[family][0](alpha)
+    x = np.asarray([[np.inf, 0.0, np.inf], [np.inf, 0.0, 1.0], [-np.inf, np.inf, 1.0]])
+    pair = loss.value_and_grad(np.zeros((1, 2)), np.asarray([0]), reduction="none")
+    share = -pair[1][0, 0]
+    wanted = [[-share, 0.0, share], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    for target in (np.asarray([0, 0, 2]), np.eye(3)[[0, 0, 2]]):
+        for enabled in (True, False):
+            with fenchel.use_kernels(enabled):
+                value, gradient = loss.value_and_grad(x, target, reduction="none")
+            assert_allclose(value, [pair[0][0], 0.0, np.inf], rtol=1e-12, atol=1e-300)
+            assert_allclose(gradient, wanted, atol=1e-12)

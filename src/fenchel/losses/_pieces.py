@@ -13,6 +13,7 @@ __all__ = [
     "bounded",
     "corrected",
     "excess",
+    "firsts",
     "impossible_rows",
     "link_of",
     "logistic_index_rows",
@@ -37,6 +38,21 @@ def oriented(regularizer: Any, problem: Problem) -> Any:
 def per_row(regularizer: Any, rows: Array) -> Array:
     """Return what a regularizer says of rows as (..., 1)."""
     return rows if regularizer.elementwise else rows[..., None]
+
+
+def firsts(problem: Problem, simplex: bool) -> Problem:
+    """Return the problem in which entries of +inf come first, for regularizers on the simplex.
+
+    They share what there is, the others of their rows are out. By a trace the derivatives of such
+    rows are 0: none passes through an infinite entry.
+    """
+    if not simplex:
+        return problem
+    xp, data = problem.backend.namespace, problem.backend.stop_gradient(problem.x)
+    first = data == float("inf")
+    beyond = xp.any(first, axis=-1, keepdims=True)
+    x = xp.where(beyond & ~first, xp.full_like(problem.x, float("-inf")), problem.x)
+    return problem._replace(x=xp.where(first, xp.zeros_like(x), x))
 
 
 def out_of(backend: Any, z: Array) -> Array:

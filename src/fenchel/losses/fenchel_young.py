@@ -14,6 +14,7 @@ from ._pieces import (
     at_entries,
     bounded,
     corrected,
+    firsts,
     logistic_index_rows,
     oriented,
     out_of,
@@ -81,6 +82,7 @@ class FenchelYoung(LossOfRegularizer):
             )
 
     def _rows(self, problem: Problem, target_term: bool) -> Array:
+        problem = firsts(problem, self.regularizer.simplex)
         if isinstance(self.regularizer, Shannon) and problem.classes is not None:
             return logistic_index_rows(problem)
         own = oriented(self.regularizer, problem)
@@ -90,6 +92,7 @@ class FenchelYoung(LossOfRegularizer):
     def _both(self, problem: Problem, target_term: bool) -> tuple[Array, Array]:
         if isinstance(self.regularizer, Shannon) and problem.classes is not None:
             return super()._both(problem, target_term)
+        problem = firsts(problem, self.regularizer.simplex)
         own = oriented(self.regularizer, problem)
         z = _prepared(problem, own)
         p = own._argmax(problem.backend, z)
@@ -151,6 +154,7 @@ class FenchelYoung(LossOfRegularizer):
         return rows + nu[..., None] * (xp.sum(y, axis=-1, keepdims=True) - 1.0)
 
     def _gradient(self, problem: Problem) -> Array:
+        problem = firsts(problem, self.regularizer.simplex)
         own = oriented(self.regularizer, problem)
         p = own._argmax(problem.backend, _prepared(problem, own))
         return self._gradient_at(problem, own, p)

@@ -18,7 +18,7 @@ from ._fitzpatrick_entropy import (
     logistic_softmax_rows,
 )
 from ._of_regularizer import LossOfRegularizer
-from ._pieces import at_entries, link_of, oriented, settled, with_nan
+from ._pieces import at_entries, firsts, link_of, oriented, settled, with_nan
 from ._problem import Problem
 from ._targets import Target
 from .fenchel_young import FenchelYoung
@@ -90,6 +90,7 @@ class Fitzpatrick(LossOfRegularizer):
             )
 
     def _rows(self, problem: Problem, target_term: bool) -> Array:
+        problem = firsts(problem, self.regularizer.simplex)
         own = oriented(self.regularizer, problem)
         rows = self._full_rows(problem, own)
         if target_term:
@@ -110,6 +111,7 @@ class Fitzpatrick(LossOfRegularizer):
         return entropy_rows(problem, problem.x, y, alpha)
 
     def _gradient(self, problem: Problem) -> Array:
+        problem = firsts(problem, self.regularizer.simplex)
         own = oriented(self.regularizer, problem)
         backend, alpha = problem.backend, _alpha(own, problem)
         y = settled(problem, problem.soft_target(), own.simplex)
