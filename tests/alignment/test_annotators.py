@@ -1,5 +1,7 @@
 """Rules, scores, language models and ensembles: what they answer, and what is no answer."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -283,3 +285,36 @@ def test_ensemble_of_models_is_symmetric(pairs):
     ensemble = EnsembleAnnotator(members)
     there, back = (ensemble.annotate([""], *pair).prob_first[0] for pair in ("ab", "ba"))
     assert_allclose(there, 1.0 - back, atol=1e-15)
+
+
+class Asynchronous:
+    """A client that remembers on which event loop it was awaited."""
+
+    def __init__(self):
+        self.loops = []
+
+    async def score_labels(self, texts, labels):
+        self.loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        return [[float("Response 1:\ngood" in text), 0.0] for text in texts]
+
+
+def test_asynchronous_clients():
+    """Awaited on one loop for all calls, also from inside another one."""
+    annotator = LLMAnnotator(Asynchronous(), batch_size=1)
+    question = ["?"], ["good"], ["bad"]
+    plain = annotator.annotate(*question)
+
+    async def inside():
+        return annotator.annotate(*question)
+
+    nested = asyncio.run(inside())
+    assert plain.prob_first == nested.prob_first > 0.5
+    assert len(set(annotator.client.loops)) == 1 and len(annotator.client.loops) == 4
+
+    class Failing:
+        async def complete(self, texts):
+            raise LookupError("no model")
+
+    with pytest.raises(LookupError, match="no model"):
+        LLMAnnotator(Failing()).annotate(*question)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fenchel.alignment.annotators import LLMAnnotator, OpenAICompatibleClient
+from fenchel.alignment.annotators import LLMAnnotator, OpenAICompatibleClient, _http
+from fenchel.alignment.annotators._replies import chat_label_scores
 from tests.alignment.server import FAILURES, FakeServer
 
 KEY = "sk-0123456789-not-to-be-seen"
@@ -241,3 +242,47 @@ def test_a_client_holds_no_key_and_no_thread():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_a_label_that_is_not_listed_has_a_bound():
+    """At most the probability of the last token listed, and of what is left of 1."""
+
+    def scores(*listed):
+        tokens = [{"token": token, "logprob": float(np.log(p))} for token, p in listed]
+        content = [{"top_logprobs": tokens}]
+        return chat_label_scores({"choices": [{"logprobs": {"content": content}}]}, LABELS)
+
+    assert_allclose(scores((" 1", 0.5), ("the", 0.2)), np.log([0.5, 0.2]))  # 0.3 is left
+    assert_allclose(scores((" 1", 0.7), ("the", 0.2)), np.log([0.7, 0.1]))
+    assert_allclose(scores(("1", 0.5), (" 1", 0.2), ("2", 0.1)), np.log([0.7, 0.1]))
+    assert np.isnan(scores(("a", 0.5), ("the", 0.2))).all()
+
+
+class Clock:
+    """Time that passes while one sleeps."""
+
+    def __init__(self):
+        self.now, self.slept = 100.0, []
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_every_thread_waits_as_long_as_the_server_wants(monkeypatch):
+    client = client_of("http://127.0.0.1/v1", max_backoff=2.0, requests_per_minute=120)
+    clock, connection = Clock(), client._connection
+    monkeypatch.setattr(_http, "time", clock)
+    for _ in range(3):
+        connection._reserve(False)
+    assert_allclose(clock.slept, [0.0, 0.5, 0.5])  # spaced by the rate
+    connection._pause(1.5)
+    connection._reserve(True)
+    assert_allclose(clock.slept[-1], 1.5)
+    connection._pause(30.0)  # longer than anybody waits: that request alone is given up
+    connection._reserve(True)
+    assert_allclose(clock.slept[-1], 0.5)
+    assert client.usage.requests == 5 and client.usage.retries == 2

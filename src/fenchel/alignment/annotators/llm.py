@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import check_choice, check_integer
+from ._awaited import awaited
 from .protocol import Annotation, Asked, OfColumns, combine_logits, combine_orders
 from .store import AnswerStore, key_of
 
@@ -76,7 +77,8 @@ class LLMAnnotator(OfColumns):
     ----------
     client
         Object with `score_labels(texts, labels) -> (n, 2)` log-probabilities (a row with NaN is no
-        answer), with `complete(texts) -> list` of texts (None is no answer), or with both. One with
+        answer), with `complete(texts) -> list` of texts (None is no answer), or with both; either
+        may be a coroutine function. One with
         `score_each` or `complete_each`, which yield (place, answer) as the answers come, has each
         kept at once where there is a cache.
     template
@@ -219,7 +221,7 @@ class LLMAnnotator(OfColumns):
         size = self.batch_size or max(len(texts), 1)
         for start in range(0, len(texts), size):
             part = texts[start : start + size]
-            answers = ask(part)
+            answers = awaited(ask(part))
             if isinstance(answers, str) or not hasattr(answers, "__len__"):
                 kind = type(answers).__qualname__
                 raise TypeError(f"`client` must return an answer for each text; got {kind}")
