@@ -204,6 +204,19 @@ def test_groups_frozen_tensors_and_unused_ones():
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.5])
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_decay_never_turns_the_weights_around(own):
+    """Far from the minimum along a slope almost straight: a rate of 100 would be accepted."""
+    w = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    base = (
+        torch.optim.AdamW([w], lr=1.0, weight_decay=0.5) if own else tuners.Adam(weight_decay=0.5)
+    )
+    optimizer = CDAT([w], base=base)
+    optimizer.step(lambda: (1.0 + (w - 100.0) ** 2).sqrt().sum())
+    assert 0.0 < optimizer.learning_rate <= 2.0
+    assert float(w.detach().min()) >= 0.0
+
+
 def test_a_gradient_that_is_not_finite_is_skipped():
     w = torch.ones(2, requires_grad=True)
     optimizer = CDAT([w], base=tuners.Adam())

@@ -92,6 +92,21 @@ def test_schedulers_and_frozen_parameters():
     assert torch.equal(before, model[0].weight)
 
 
+def test_parameters_that_are_frozen_are_constants_of_the_model():
+    model, oracle, batch, _ = setting()
+    model[0].weight.requires_grad_(False)
+    free = [p for p in model.parameters() if p.requires_grad]
+    named = dict(model.named_parameters())
+    still = {name: p.detach().clone() for name, p in named.items()}
+    moving = {name: w for name, w in still.items() if name != "0.weight"}
+    exact, _ = oracle.direction(moving, *batch)
+    OracleGradients(named, oracle, torch.optim.SGD(free, lr=0.5)).step(lambda: batch)
+    for name, d in exact.items():
+        assert torch.allclose(named[name].detach(), still[name] + d, rtol=0.0, atol=1e-12)
+    assert torch.equal(named["0.weight"].detach(), still["0.weight"])
+    assert named["0.weight"].grad is None
+
+
 def test_what_is_refused():
     model, oracle, batch, optimizer = setting()
     inner = torch.optim.SGD(model.parameters(), lr=1.0)

@@ -10,6 +10,7 @@ from fenchel.tuners import (
     RMSProp,
     edge_of_stability,
     edge_ratio,
+    preconditioner_of,
 )
 
 
@@ -55,3 +56,16 @@ def test_adam_with_a_frozen_preconditioner(factor, diverges):
         direction, velocity = base.update([curvature * w], velocity, [w])
         w = w + rate * direction[0]
     assert (abs(w) > 1.0) is diverges
+
+
+def test_the_preconditioner_of_adam_holds_both_corrections():
+    """A step adds rate m / P: P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps)."""
+    base, w = Adam(beta1=0.8, beta2=0.9, eps=0.5), np.zeros(2)
+    state = base.init(w)
+    for t in (1, 2, 3):
+        gradient = np.asarray([2.0, -3.0]) * t
+        direction, state = base.update(gradient, state, w)
+        scale = preconditioner_of(base, state)
+        np.testing.assert_allclose(direction, -state.mean / scale, rtol=1e-12)
+        square = np.sqrt(state.square / (1.0 - 0.9**t)) + 0.5
+        np.testing.assert_allclose(scale, (1.0 - 0.8**t) * square, rtol=1e-12)
