@@ -161,3 +161,11 @@ def test_history_holds_the_last_values():
     w, state, info = tuner.step(lambda w: np.sum(np.cosh(w)), w, state)
     assert_allclose(state.history, [-np.inf, -np.inf, float(info.value)])
     assert len(trees.leaves(state)) == 8
+
+
+def test_history_without_arrays_drops_the_oldest_value():
+    tuner, values = CDAT(guard=NonMonotone(2)), iter([3.0, 1.0, 2.0])
+    state = tuner.init({})
+    for _ in range(3):
+        _, state, _ = tuner.step(lambda p, v: v, {}, state, next(values))
+    assert state.history == (1.0, 2.0)

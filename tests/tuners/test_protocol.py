@@ -137,6 +137,7 @@ def test_stationary_point(tuner):
     new, state, info = tuner.step(lambda w: np.sum(w**4), w, tuner.init(w))
     assert_array_equal(new, w)
     assert float(info.numerator) == 0.0 and not bool(info.flags.non_finite)
+    assert not bool(info.flags.ascent) and not bool(info.flags.skipped)
     assert all(np.all(np.isfinite(x) | np.isinf(x)) for x in trees.leaves(state))
 
 
