@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fenchel import namespace
-from fenchel.autodiff import ggn_vp, grad, hessian, hvp, jacobian
+from fenchel.autodiff import fisher_vp, ggn_vp, grad, hessian, hvp, jacobian
 
 EXACT = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
 MODES = (*EXACT, "forward_over_forward", "finite")
@@ -101,3 +101,49 @@ def test_gauss_newton_is_positive_for_a_convex_loss(rng):
     for _ in range(10):
         w, v = rng.normal(size=2), rng.normal(size=2)
         assert v @ ggn_vp(loss, predict(X), w, v) >= 0
+
+
+class Categorical:
+    def log_partition(self, scores):
+        xp = namespace(scores)
+        return xp.log(xp.sum(xp.exp(scores), axis=-1))
+
+
+class Normal:
+    """Natural parameters m / v and -1 / (2 v)."""
+
+    def log_partition(self, natural):
+        first, second = natural
+        return -(first**2) / (4 * second) - namespace(first).log(-2 * second) / 2
+
+
+def test_fisher_product_is_the_covariance_of_the_scores(xp):
+    rng = np.random.default_rng(0)
+    x, w, v = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=(3, 5))
+    inputs = xp.array(x)
+    found = fisher_vp(
+        Categorical(), lambda w: namespace(w).matmul(inputs, w), xp.array(w), xp.array(v)
+    )
+    scores = x @ w
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    wanted = np.zeros_like(w)  # sum over samples and labels of p(label) s <s, v>
+    for row, share in zip(x, p, strict=True):
+        for label in range(5):
+            slope = np.outer(row, np.eye(5)[label] - share)
+            wanted += share[label] * slope * np.sum(slope * v)
+    np.testing.assert_allclose(xp.numpy(found), wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_fisher_product_of_two_natural_parameters(xp):
+    def natural(p):  # mean and variance
+        return p[0] / p[1], -0.5 / p[1]
+
+    mean, variance = 0.7, 2.5
+    found = fisher_vp(Normal(), natural, xp.array([mean, variance]), xp.array([1.0, 1.0]))
+    wanted = [1 / variance, 1 / (2 * variance**2)]  # the known information of a normal law
+    np.testing.assert_allclose(xp.numpy(found), wanted, rtol=1e-10)
+
+
+def test_fisher_product_needs_a_family():
+    with pytest.raises(TypeError, match="`family` must have a method `log_partition`"):
+        fisher_vp(object(), lambda w: w, W, W)
