@@ -147,6 +147,18 @@ def test_metric_and_weight_decay(xp, solver):
     assert float(info.value) == pytest.approx(value)
 
 
+@pytest.mark.parametrize("rtol", [0.3, 1e-2, 1e-4])
+def test_the_first_step_whose_gap_is_small_enough_is_the_last(rtol):
+    case = problem("logistic", m=6)
+    options = {"gamma": 20.0, "model_step": False}
+    _, last = solve(_numpy(), case, rtol=rtol, **options)
+    count = int(last.iterations)
+    assert 0 < count < 18
+    _, before = solve(_numpy(), case, max_iter=count - 1, **options)
+    assert last.gap <= rtol * (last.gap + last.model_decrease)
+    assert before.gap > rtol * (before.gap + before.model_decrease)
+
+
 def test_warm_starts():
     case = problem("logistic", m=6)
     arrays = case.w, case.x, case.y
