@@ -318,3 +318,12 @@ def test_asynchronous_clients():
 
     with pytest.raises(LookupError, match="no model"):
         LLMAnnotator(Failing()).annotate(*question)
+
+
+@pytest.mark.parametrize("quorum", [1, 2, 3])
+def test_as_many_answers_as_the_quorum_are_enough(quorum):
+    answers = (0.9, 0.5, float("nan"))
+    members = [RuleAnnotator(lambda *_, p=p: p) for p in answers]
+    found = EnsembleAnnotator(members, quorum=quorum).annotate(["?"], ["a"], ["b"])
+    assert found.valid.tolist() == [quorum <= 2]
+    assert_allclose(found.prob_first, [0.7 if quorum <= 2 else np.nan])

@@ -86,6 +86,8 @@ def test_counts_of_a_step():
     metrics = report([1.0, 0, 0, 2], [0.0, 0, 0, 1], [1.0, 0.5, np.nan, 0.0], [0, 0, 0, 0])
     assert (metrics.pairs, metrics.ties, metrics.invalid, metrics.used) == (4, 1, 1, 2)
     assert metrics.accuracy == 0.5
+    # Equal log-ratios say nothing: neither right nor wrong.
+    assert report([1.0, 0.0], [0.0, 0.0], [1.0, 1.0]).accuracy == 1.0
     same = report([0.0, 1.0], [0.0, 1.0], [np.nan, np.nan], [True, True])
     assert (same.identical, same.invalid, same.used, same.win_rate) == (2, 0, 0, 0.5)
 
