@@ -21,6 +21,7 @@ if hasattr(providers, "_get_local_constants"):
     providers._get_local_constants = lambda: _NO_CONSTANTS
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_ENABLE_X64"] = "1"  # from the first test on, whichever that is
 # Tests compile much and run little.
 os.environ.setdefault(
     "XLA_FLAGS",

@@ -89,10 +89,8 @@ def get(name):
 
         return Library(name, xp, device="cpu")
     if name in ("jax", "jax-jit"):
-        import jax
         import jax.numpy as xp
 
-        jax.config.update("jax_enable_x64", True)
         return Library(name, xp, jitted=name.endswith("jit"))
     if name == "third-party":
         return Library(name, third_party.namespace)

@@ -1,5 +1,6 @@
 """Random draws: known answers, the same numbers everywhere, and the laws they follow."""
 
+import os
 import pickle
 
 import numpy as np
@@ -68,7 +69,13 @@ def test_without_wide_integers(tmp_path):
         "import jax.numpy as jnp; from fenchel.random import RandomStream;"
         "print(*RandomStream(7).uniform((4,), like=jnp.zeros(1)).tolist())"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"JAX_ENABLE_X64": "0"},
+    )
     expected = RandomStream(7).uniform((4,), like=np.zeros(1, dtype="float32"))
     np.testing.assert_array_equal([float(v) for v in found.stdout.split()], expected)
 

@@ -231,7 +231,6 @@ def test_optimizers_of_other_libraries():
     jax = pytest.importorskip("jax")
     from fenchel.integrations.torch import functional
 
-    jax.config.update("jax_enable_x64", True)
     ours, _ = run(loop_of(rate=Descent(0.05, tuners.Adam())), np.asarray([0.1]), 8)
     theirs, _ = run(loop_of(rate=optax.adam(0.05)), jax.numpy.asarray([0.1]), 8)
     np.testing.assert_allclose(theirs.params, ours.params, rtol=1e-9)
@@ -259,7 +258,6 @@ def test_a_step_is_one_graph_for_torch():
 def test_whole_runs_under_jit_and_vmap():
     """With a key for a seed, each as it is alone."""
     jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
     loop, start = loop_of(), jax.numpy.asarray([0.1])
 
     def final(key):
