@@ -1,14 +1,12 @@
 """Settings of the documentation; figures and tables are generated from code before each build."""
 
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-# The support table compares with a float64 reference; JAX asks for this before it is imported.
-os.environ.setdefault("JAX_ENABLE_X64", "1")
 
-from _generate import benchmarks, drawings, figures, reference, support
+from _generate import benchmarks, drawings, figures, markup, reference, support
+from _generate.sources import digest
 
 import fenchel
 
@@ -25,6 +23,7 @@ extensions = [
     "sphinx.ext.mathjax",
 ]
 myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 2
 exclude_patterns = ["_build", "_generated"]
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
@@ -41,8 +40,11 @@ def generate(app, config):
     source = Path(app.srcdir)
     folder = source / "_generated"
     folder.mkdir(exist_ok=True)
-    figures.write(folder)
-    drawings.write(folder)
+    drawn, now = folder / "sources.txt", digest()
+    if not drawn.exists() or drawn.read_text() != now:  # figures take a minute or two
+        figures.write(folder)
+        drawings.write(folder)
+        drawn.write_text(now)
     support.write(folder)
     benchmarks.write(folder)
     reference.write(source / "reference")
@@ -54,3 +56,4 @@ def generate(app, config):
 
 def setup(app):
     app.connect("config-inited", generate)  # before Sphinx looks which files there are
+    app.connect("autodoc-process-docstring", markup.escape, priority=900)  # behind numpydoc

@@ -21,7 +21,12 @@ def table(result: dict) -> str:
         f"|---|{'---|' * len(peers)}",
     ]
     for row in result["rows"]:
-        cells = [f"{row['ratios'][p]:.1f}" if p in row["ratios"] else "" for p in peers]
+        cells = [ratio(row["ratios"][p]) if p in row["ratios"] else "" for p in peers]
         lines.append(f"| {row['case']} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return "\n".join([*lines, f"\n{result['machine']}; {versions}.\n"])
+
+
+def ratio(value: float) -> str:
+    """Return a number with two digits that count: 0.18, 4.9, 438."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

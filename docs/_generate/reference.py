@@ -25,7 +25,7 @@ def write(folder: Path) -> None:
 def page(module: str) -> str:
     """Return the page of a module: what it is for, and a table of its public names."""
     room = importlib.import_module(module)
-    names = [name for name in room.__all__ if _documented(getattr(room, name))]
+    names = [name for name in room.__all__ if _documented(getattr(room, name), module)]
     table = "\n".join(f"   {name}" for name in names)
     return (
         f"{module}\n{'=' * len(module)}\n\n{inspect.getdoc(room)}\n\n"
@@ -34,9 +34,15 @@ def page(module: str) -> str:
     )
 
 
-def _documented(value) -> bool:
-    """Whether a name is a function or class: instances and aliases speak through theirs."""
-    return inspect.isfunction(value) or inspect.isclass(value)
+def _documented(value, module: str) -> bool:
+    """Whether a name is a function or class, and not one of another room.
+
+    Instances and aliases speak through theirs.
+    """
+    if not (inspect.isfunction(value) or inspect.isclass(value)):
+        return False
+    home = ".".join(value.__module__.split(".")[:2])
+    return home == module or home.removeprefix("fenchel.") not in ROOMS
 
 
 def _write_if_new(path: Path, text: str) -> None:

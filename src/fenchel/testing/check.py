@@ -20,6 +20,7 @@ from .transformation import ORDERS, Probe, Transformation
 __all__ = [
     "Outcome",
     "check_operator",
+    "compared",
     "gap",
     "probe_of",
     "references",
@@ -213,10 +214,10 @@ def _outcome(entry: Operator, backend: Any, device: Any, name: str, row: Transfo
     except Exception as reason:  # whatever an operator raises is the finding
         status = "refused" if name in entry.exceptions else "error"
         return Outcome(*labels, status, message=f"{type(reason).__name__}: {reason}")
-    return _compared(labels, entry, probe, row, dtype, found)
+    return compared(labels, entry, probe, row, dtype, found)
 
 
-def _compared(
+def compared(
     labels: tuple[str, str, str],
     entry: Operator,
     probe: Probe,
@@ -224,6 +225,7 @@ def _compared(
     dtype: str,
     found: Any,
 ) -> Outcome:
+    """Return the outcome of a row, named by `labels`, that gave `found`."""
     known = references(entry, dtype)
     if row.quantity in ("shape", "passes", "passes twice"):
         wanted = known[0].value.shape if row.quantity == "shape" else True
