@@ -174,3 +174,15 @@ def test_few_are_left(rng):
     assert few.problem.x.shape[-1] < wide.problem.x.shape[-1] < 0.05 * N
     assert few_entries(sparsemax_loss._open(x[:, :100], target), 2.0, 1.0) is None
     assert few_entries(sparsemax_loss._open(x, np.full_like(x, 1 / N)), 2.0, 1.0) is None
+
+
+@pytest.mark.parametrize("name", ["logistic", "fitzpatrick_logistic"])
+def test_digits_near_the_optimum(name, rng):
+    x, target, loss = rng.normal(size=(2, N)), np.asarray([5, 7]), LOSSES[name]
+    x[:, 5] = 45.0
+    x[:, 7] = 10.0, 65.0
+    value, gradient = both(loss, x, target, reduction="none")
+    exact, slopes = loss.value_and_grad(x, target, reduction="none")
+    np.testing.assert_allclose(value, exact, rtol=1e-12)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-11)
+    assert value[1] < 1e-6
