@@ -1,6 +1,7 @@
 """Tuners as optimisers of PyTorch, against the tuners themselves."""
 
 import copy
+import inspect
 import io
 
 import pytest
@@ -262,6 +263,13 @@ def test_every_tuner_by_name(problem):
         for _ in range(15):
             last = optimizer.step(lambda p=params: loss(p))
         assert last < first
+
+
+def test_options_are_in_the_signature():
+    options = inspect.signature(CDAT).parameters
+    assert list(options)[:2] == ["params", "scaling"]
+    assert options["every"].default == 1
+    assert options["base"].default is None
 
 
 def test_what_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -16,6 +17,15 @@ class _Named(Tuned):
     """A tuner by its class: parameters, then what the class takes; `base` as for `Tuned`."""
 
     _kind: ClassVar[Any]
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls) -> None:
+        """Show the options of the tuner in the signature."""
+        super().__init_subclass__()
+        own = inspect.signature(_Named.__init__).parameters
+        values = dict(inspect.signature(cls._kind).parameters)
+        values.pop("base")
+        cls.__signature__ = inspect.Signature([own["params"], *values.values(), own["base"]])
 
     def __init__(
         self, params: Iterable[Any], *values: Any, base: Any = None, **options: Any
