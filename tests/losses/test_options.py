@@ -191,6 +191,18 @@ def test_infinite_binary_scores(xp):
         assert_array_equal(xp.numpy(loss(t, y, reduction="none")), [0, 0, np.inf, np.inf])
 
 
+@pytest.mark.parametrize(
+    ("loss", "share"), [(losses.squared, 1.0), (losses.fitzpatrick_squared, 0.5)]
+)
+def test_infinite_scores_without_bounds(xp, loss, share):
+    """Of a set without bounds -inf is masked as well, and +inf is infinitely wrong."""
+    x = xp.array([[-np.inf, 1.0, 2.0], [-np.inf, 1.0, 2.0], [np.inf, 1.0, 2.0]])
+    target = xp.array([1, 0, 1])
+    assert_array_equal(xp.numpy(loss(x, target, reduction="none")), [2.0 * share, np.inf, np.inf])
+    gradient = fenchel.grad(lambda x: loss(x, target[:1]))(x[:1, :])
+    assert_array_equal(xp.numpy(gradient), [[0.0, 0.0, 2.0 * share]])
+
+
 def test_infinite_target_terms(xp):
     """Reverse KL of a one-hot target is infinite; without its constant it is a loss."""
     loss = losses.f_divergence_loss(divergence="reverse_kl")

@@ -87,7 +87,7 @@ class FenchelYoung(LossOfRegularizer):
             return logistic_index_rows(problem)
         own = oriented(self.regularizer, problem)
         z = _prepared(problem, own)
-        return self._rows_at(problem, own, z, own._argmax(problem.backend, z), target_term)
+        return self._rows_at(problem, own, z, _predicted(problem.backend, own, z), target_term)
 
     def _both(self, problem: Problem, target_term: bool) -> tuple[Array, Array]:
         if isinstance(self.regularizer, Shannon) and problem.classes is not None:
@@ -95,7 +95,7 @@ class FenchelYoung(LossOfRegularizer):
         problem = firsts(problem, self.regularizer.simplex)
         own = oriented(self.regularizer, problem)
         z = _prepared(problem, own)
-        p = own._argmax(problem.backend, z)
+        p = _predicted(problem.backend, own, z)
         rows = self._rows_at(problem, own, z, p, target_term)
         return rows, self._gradient_at(problem, own, p)
 
@@ -113,7 +113,8 @@ class FenchelYoung(LossOfRegularizer):
         slack = stop(own._slack(backend, stop(z), point))
         rows = per_row(own, own._bregman(backend, fixed, point))
         gap = fixed - point
-        away = xp.where(gap == 0, xp.zeros_like(slack), slack) * gap  # an infinity times 0 is 0
+        none = (gap == 0) | (slack == 0)  # an infinity times 0 is 0
+        away = xp.where(none, xp.zeros_like(gap), gap) * xp.where(none, xp.zeros_like(gap), slack)
         rows = rows + (away if own.elementwise else xp.sum(away, axis=-1, keepdims=True))
         if own.elementwise:  # an infinite score is certain of its label
             sure = xp.where(gap == 0, xp.zeros_like(rows), xp.full_like(rows, float("inf")))
@@ -196,6 +197,14 @@ class FenchelYoung(LossOfRegularizer):
                 return named[own.alpha], ()
             return ("entmax", (own.alpha,)) if own.alpha < 2.0 else None
         return None
+
+
+def _predicted(backend: Any, own: Any, z: Array) -> Array:
+    """Return the prediction; what is masked is 0 also of a set without bounds."""
+    p, xp = own._argmax(backend, z), backend.namespace
+    if own.simplex or own.elementwise:
+        return p
+    return xp.where(backend.stop_gradient(p) == float("-inf"), xp.zeros_like(p), p)
 
 
 def _prepared(problem: Problem, own: Any) -> Array:

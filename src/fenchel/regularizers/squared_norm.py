@@ -62,8 +62,11 @@ class SquaredNorm(OnSet):
         return self.set.project(z)
 
     def _slack(self, backend: Any, z: Array, point: Array) -> Array:
+        xp = backend.namespace
         inside, out = finite_scores(backend, z)
-        rest = backend.namespace.where(out, inside, point - inside)
+        same = point == inside  # maybe inf, of which there is no difference
+        zero = xp.zeros_like(point)
+        rest = xp.where(out, inside, xp.where(same, zero, point) - xp.where(same, zero, inside))
         if isinstance(self.set, Simplex | CappedSimplex):
             high = float("inf") if isinstance(self.set, Simplex) else 1.0
             return capped_slack(backend, rest, point, out, high)
