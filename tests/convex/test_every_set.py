@@ -102,6 +102,19 @@ def test_nan_stays_in_its_row(xp, name, points):
     assert not xp.numpy(found.contains(xp.array(points)))[1]
 
 
+@pytest.mark.parametrize("of_norm", [convex.L2Ball(), convex.SecondOrderCone()], ids=repr)
+def test_a_norm_that_is_nan_is_nan_in_every_entry(xp, of_norm):
+    got = xp.numpy(of_norm.project(xp.array([[np.nan, 1.0, 2.0], [0.0, 1.0, 2.0]])))
+    assert np.isnan(got[0]).all() and not np.isnan(got[1]).any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_cone_of_huge_entries():
+    x = 1e300 * np.asarray([[1.0, 2.0, 9.0], [3.0, 4.0, 0.0], [1.0, 1.0, -9.0]])
+    expected = 1e300 * np.asarray([[1.0, 2.0, 9.0], [1.5, 2.0, 2.5], [0.0, 0.0, 0.0]])
+    assert_allclose(convex.SecondOrderCone().project(x), expected, rtol=1e-12)
+
+
 def test_empty_batch(xp, name):
     x = xp.array(np.zeros((0, 5)))
     found = SETS[name].build(xp.array)

@@ -262,8 +262,8 @@ def project_l2_ball(x: Array, radius: Array | float = 1.0, /, *, axis: int = -1)
     infinite = xp.any(xp.isinf(backend.stop_gradient(rows.x)), axis=-1, keepdims=True)
     z = finite_direction(backend, rows.x)
     norm = row_norm(backend, z)
-    outside = (norm > radius) | infinite
-    shrunk = xp.where(outside & (norm > 0), norm, xp.ones_like(norm))
+    outside = ~(norm <= radius) | infinite  # a norm of NaN too, which makes the row NaN
+    shrunk = xp.where(outside & (norm != 0), norm, xp.ones_like(norm))
     y = xp.where(outside, xp.multiply(z / shrunk, radius), z)
     return rows.close(_at_zero(rows, radius, y))
 

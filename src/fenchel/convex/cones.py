@@ -97,9 +97,9 @@ def _nearest(backend: Backend, x: Array) -> Array:
     x = finite_direction(backend, x)
     norm, height = _parts(backend, x)
     inside, polar = norm <= height, norm <= -height
-    between = ~(inside | polar)
-    safe = xp.where(between & (norm > 0), norm, xp.ones_like(norm))
-    scale = (1 + height / safe) / 2
+    between = ~(inside | polar)  # a norm of NaN too, which makes the row NaN
+    safe = xp.where(between & (norm != 0), norm, xp.ones_like(norm))
+    scale = (1 + xp.where(between, height, xp.zeros_like(height)) / safe) / 2
     cone = xp.concat([x[..., :-1] * scale, (norm + height) / 2], axis=-1)
     y = xp.where(inside, x, xp.where(between, cone, xp.zeros_like(x)))
     # The direction of a limit stands for the entries that it has: infinite ones.
