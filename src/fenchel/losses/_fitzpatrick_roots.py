@@ -84,7 +84,7 @@ def _logistic_entries(xp: Any, u: Array, y: Array) -> Array:
     safe = xp.where(on, y, xp.ones_like(y))
     ratio = wright_omega(xp.log(safe) + 1.0 - xp.where(on, u, xp.zeros_like(u)))
     tiny = ratio < float(xp.finfo(y.dtype).smallest_normal)
-    far = on & ~tiny
+    far = on & xp.logical_not(tiny)  # not ~: torch without CUDA has none for fake tensors of a GPU
     return xp.where(far, safe / xp.where(far, ratio, xp.ones_like(ratio)), xp.exp(u - 1.0))
 
 
