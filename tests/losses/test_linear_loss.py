@@ -69,6 +69,8 @@ def test_value_and_gradients_are_those_of_the_composition(loss, options, xp, rng
     features, weights, target = data(xp, rng)
     if xp.name.startswith("strict") and xp.dtype == "float32":
         pytest.skip("the comparison is in float64")
+    if xp.name.startswith("jax") and loss not in (logistic, sparsemax_loss):
+        pytest.skip("two losses stand for the others on JAX, which makes all scores at once")
     options, target = settled(xp, options, rng, target)
 
     def total(f, weighing):
