@@ -261,6 +261,11 @@ def test_a_row_of_no_weight_gives_no_gradient_whatever_it_holds():
     np.testing.assert_array_equal(gx[1], outputs[1][1])
 
 
+def assert_same(found, wanted):
+    """The kernels let the compiler add in any order: another entry point may differ in a bit."""
+    np.testing.assert_allclose(found, wanted, rtol=1e-15, atol=1e-16)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_fused_rule_on_torch(name, rng):
     torch = pytest.importorskip("torch")
@@ -277,15 +282,15 @@ def test_fused_rule_on_torch(name, rng):
         return torch.sum(x**3, dim=-1, keepdim=True)
 
     loss = backend.fused(name, x)(formula, x, params, target)
-    np.testing.assert_array_equal(loss.detach().numpy(), want[0])
+    assert_same(loss.detach().numpy(), want[0])
     (gradient,) = torch.autograd.grad(loss.sum(), x)
-    np.testing.assert_array_equal(gradient.numpy(), want[1])
+    assert_same(gradient.numpy(), want[1])
     loss = backend.fused(name, x)(formula, x, params, target)
     (gradient,) = torch.autograd.grad(loss.sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(gradient.sum(), x)
     np.testing.assert_allclose(second.numpy(), 6 * x.detach().numpy())
     registered = backend.kernel(name, x.dtype, x.device)(x, target, *params)
-    np.testing.assert_array_equal(registered[1].numpy(), want[1])
+    assert_same(registered[1].numpy(), want[1])
 
 
 def test_elementary_functions():
